@@ -1,0 +1,1 @@
+"""Data: versions (DVC), contracts, frames and splits. Nothing here knows models or Prefect."""

@@ -1,0 +1,234 @@
+"""Holding rows to the project's contract (a `dataframely.Schema`), with a bounded account.
+
+Whether there are too many bad rows is decided by `max_bad_fraction`; bad rows below that are put
+aside, counted, and never trained on. Nothing here changes a value.
+"""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from mlops_tasks.artifacts import Columns, Dataset
+from mlops_tasks.data.frames import read_frame, write_frame
+from mlops_tasks.errors import ContractBroken, ProjectError
+from mlops_tasks.references import load
+from mlops_tasks.settings.schema import DataSettings
+
+if TYPE_CHECKING:
+    import dataframely as dy
+
+MAX_EXAMPLES = 10
+ROW = "row_number"
+FROM_THE_FUTURE = "from the future"
+
+
+def validate(
+    raw: Dataset,
+    contract: str,
+    data: DataSettings,
+    *,
+    store: str,
+    now: datetime | None = None,
+) -> Dataset:
+    """Keep the rows of the window that fulfil the contract.
+
+    Parameters
+    ----------
+    raw
+        The snapshot.
+    contract
+        Where the schema is: `package.schema:Flights`.
+    data
+        Window, target, time column and tolerated fraction of bad rows.
+    store
+        Folder URI for the result.
+    now
+        Rows later than this are from the future; the clock's time by default.
+
+    Raises
+    ------
+    ContractBroken
+        If a column is missing or has the wrong type, if more rows are bad than is tolerated, or if
+        what remains cannot be learned from (no rows, no target values, one class).
+    """
+    schema = load_contract(contract)
+    columns_of(schema, data)
+    frame = read_frame(raw)
+    where = f"{data.path} against {contract}"
+    check_columns(schema, frame, where)
+    good, bad = divide(schema, frame, data.time, now or datetime.now(UTC).replace(tzinfo=None))
+    if bad.height > data.max_bad_fraction * frame.height:
+        raise _too_many(bad, frame.height, data.max_bad_fraction, where)
+    kept = within(good.sort(_order(schema, data)), data)
+    _learnable(kept, data, where)
+    done = write_frame(kept, store, region=raw.region, dvc_rev=raw.dvc_rev)
+    return Dataset(
+        done.uri, done.digest, done.rows, done.columns, raw.region, raw.dvc_rev, bad.height
+    )
+
+
+def load_contract(contract: str) -> type["dy.Schema"]:
+    """Import a contract by reference.
+
+    Raises
+    ------
+    ProjectError
+        If there is no such schema.
+    """
+    import dataframely as dy
+
+    schema = load(contract)
+    if not (isinstance(schema, type) and issubclass(schema, dy.Schema)):
+        raise ProjectError(
+            "the data contract is not a dataframely.Schema",
+            where=contract,
+            next_step="define `class Rows(dy.Schema): ...` there",
+        )
+    return schema
+
+
+def columns_of(schema: type["dy.Schema"], data: DataSettings) -> Columns:
+    """The part each column of a contract plays.
+
+    Raises
+    ------
+    ProjectError
+        If the settings name a column that the contract does not have, or it has no primary key.
+    """
+    types = schema.columns()
+    named = [data.target, data.time, data.group, *data.exclude]
+    unknown = [name for name in named if name and name not in types]
+    if unknown:
+        raise ProjectError(
+            f"the contract has no column {unknown[0]!r}",
+            where="data settings (target, time, group, exclude)",
+            next_step=f"choose from {', '.join(types)}",
+        )
+    key = tuple(schema.primary_key())
+    if not key:
+        raise ProjectError(
+            "the contract has no primary key",
+            where=schema.__name__,
+            next_step="set `primary_key=True` on the column that names a row",
+        )
+    apart = {*key, data.target, data.time, data.group, *data.exclude}
+    features = {name: column.dtype for name, column in types.items() if name not in apart}
+    numeric = tuple(n for n, kind in features.items() if kind.is_numeric() or kind == pl.Boolean)
+    return Columns(
+        key=key,
+        target=data.target,
+        numeric=numeric,
+        categorical=tuple(name for name in features if name not in numeric),
+        time=data.time,
+        group=data.group,
+    )
+
+
+def check_columns(schema: type["dy.Schema"], frame: pl.DataFrame, where: str) -> None:
+    """Raise `ContractBroken` for every missing column and wrong type, all at once."""
+    problems = []
+    for name, column in schema.columns().items():
+        if name not in frame.columns:
+            problems.append(f"column {name!r} is missing")
+        elif not column.validate_dtype(frame.schema[name]):
+            problems.append(f"column {name!r} is {frame.schema[name]}, should be {column.dtype}")
+    if problems:
+        raise ContractBroken(
+            f"the columns break the contract: {'; '.join(problems[:MAX_EXAMPLES])}",
+            where=where,
+            next_step="correct the data, or change the contract in schema.py on purpose",
+            rows=frame.height,
+        )
+
+
+def divide(
+    schema: type["dy.Schema"], frame: pl.DataFrame, time: str | None, now: datetime
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows that fulfil the contract, and the others with `row_number` and `broken` (rules) added.
+
+    Duplicate keys break the contract for each of the rows that share the key.
+    """
+    names = list(schema.columns())
+    numbered = frame.select(names).with_row_index(ROW)
+    _, failure = _numbered(schema).filter(numbered)
+    details = failure.details()
+    rules = [name for name in details.columns if name not in (*names, ROW)]
+    marks = [pl.when(pl.col(rule) == "invalid").then(pl.lit(rule)) for rule in rules]
+    broken = pl.concat_list(marks).list.drop_nulls()
+    bad = details.select(ROW, *names, broken.alias("broken"))
+    if time is not None:
+        future = numbered.filter(pl.col(time) > now).select(
+            ROW, *names, pl.lit([f"{time}|{FROM_THE_FUTURE}"]).alias("broken")
+        )
+        bad = pl.concat([bad, future]).group_by(ROW, *names).agg(pl.col("broken").flatten())
+    bad = bad.sort(ROW)
+    return numbered.join(bad, on=ROW, how="anti").select(names), bad
+
+
+def _numbered(schema: type["dy.Schema"]) -> type["dy.Schema"]:
+    """The same contract with a row number, so that a bad row can be named."""
+    import types
+
+    import dataframely as dy
+
+    column = {ROW: dy.UInt32(nullable=False)}
+    return types.new_class("Numbered", (schema,), exec_body=lambda body: body.update(column))
+
+
+def within(frame: pl.DataFrame, data: DataSettings) -> pl.DataFrame:
+    """The rows inside the window of the settings."""
+    if data.time is None:
+        return frame
+    if data.window.start is not None:
+        frame = frame.filter(pl.col(data.time) >= data.window.start)
+    if data.window.end is not None:
+        frame = frame.filter(pl.col(data.time) < data.window.end)
+    return frame
+
+
+def _order(schema: type["dy.Schema"], data: DataSettings) -> list[str]:
+    return [*([data.time] if data.time else []), *schema.primary_key()]
+
+
+def _learnable(frame: pl.DataFrame, data: DataSettings, where: str) -> None:
+    def refuse(what: str, next_step: str) -> ContractBroken:
+        return ContractBroken(what, where=where, next_step=next_step, rows=frame.height)
+
+    if frame.is_empty():
+        raise refuse("no rows are left in the window", "widen `data.window`")
+    target = frame[data.target].drop_nulls()
+    if target.is_empty():
+        raise refuse(f"target {data.target!r} has no values", "check how the data was made")
+    if target.n_unique() < 2:
+        raise refuse(
+            f"target {data.target!r} has a single class: {target[0]!r}",
+            "widen `data.window` or check how the data was made",
+        )
+
+
+def _too_many(bad: pl.DataFrame, rows: int, tolerated: float, where: str) -> ContractBroken:
+    counts = bad["broken"].explode().value_counts(sort=True)
+    rules = ", ".join(f"{rule} ({count})" for rule, count in counts.head(MAX_EXAMPLES).rows())
+    examples = [_example(row) for row in bad.head(MAX_EXAMPLES).iter_rows(named=True)]
+    if bad.height > MAX_EXAMPLES:
+        examples.append(f"… and {bad.height - MAX_EXAMPLES} more")
+    return ContractBroken(
+        f"{bad.height} of {rows} rows ({bad.height / rows:.2%}) break the contract, "
+        f"{tolerated:.2%} are tolerated: {rules}",
+        where=where,
+        next_step="correct the rows, or tolerate them with `data.max_bad_fraction=…`",
+        rows=rows,
+        bad_rows=bad.height,
+        examples=examples,
+    )
+
+
+def _example(row: dict[str, object]) -> str:
+    broken = row["broken"]
+    assert isinstance(broken, list)
+    said = []
+    for rule in broken:
+        column, _, check = str(rule).partition("|")
+        said.append(f"{column} = {row[column]!r} breaks {check}" if check else f"breaks {rule}")
+    return f"row {row[ROW]}: {'; '.join(said)}"[:200]

@@ -1,0 +1,162 @@
+"""The one module that knows DVC: which version of a file is this?
+
+Guarantees of `snapshot`: the bytes that come back are the bytes of the DVC revision that is
+recorded; a changed file becomes a new revision and is pushed to the default remote before anything
+is trained on it, so that every recorded revision can be fetched again.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_tasks.artifacts import Dataset
+from mlops_tasks.data.frames import read_file, write_frame
+from mlops_tasks.errors import DataUnavailable
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+
+def snapshot(root: str, path: str, *, store: str, region: str) -> Dataset:
+    """Pin a data file to a DVC revision and keep its rows in the store.
+
+    Parameters
+    ----------
+    root
+        The project's folder, where `.dvc/` is.
+    path
+        The data file, relative to `root`, tracked by DVC (`<path>.dvc` exists).
+    store
+        Folder URI for the content-addressed copy.
+    region
+        Where the rows may be processed.
+
+    Raises
+    ------
+    DataUnavailable
+        If the file is missing and the remote cannot deliver it, or if it changed and the remote
+        cannot take it.
+    DataError
+        If the file is empty or not readable.
+    """
+    file, pointer = Path(root) / path, Path(root) / f"{path}.dvc"
+    if not pointer.is_file() and not file.is_file():
+        raise DataUnavailable(
+            "the data file is missing and DVC does not know it",
+            where=str(file),
+            next_step=f"put the file there and run `dvc add {path}`, or correct `data.path`",
+        )
+    if not file.is_file():
+        _pull(root, file, pointer)
+    frame = read_file(file)
+    if not _is_recorded(root, pointer):
+        _record(root, file, pointer)
+    return write_frame(frame, store, region=region, dvc_rev=revision(pointer))
+
+
+def revision(pointer: Path) -> str:
+    """The MD5 under which a `.dvc` file records its data.
+
+    Raises
+    ------
+    DataUnavailable
+        If it records none.
+    """
+    import yaml
+
+    content: Any = yaml.safe_load(pointer.read_text(encoding="utf-8")) or {}
+    outs = content.get("outs") or [{}]
+    if not outs[0].get("md5"):
+        raise DataUnavailable(
+            "the .dvc file records no version",
+            where=str(pointer),
+            next_step=f"run `dvc add {pointer.with_suffix('')}`",
+        )
+    return str(outs[0]["md5"])
+
+
+def fingerprint(root: str, path: str) -> str:
+    """A cheap stand-in for the content of a tracked file: changes whenever the file may have.
+
+    Size, modification and change time and inode of the file, and the text of its `.dvc` file: what
+    DVC itself goes by.
+    """
+    file, pointer = Path(root) / path, Path(root) / f"{path}.dvc"
+    parts = [path]
+    if file.is_file():
+        stat = file.stat()
+        parts += [str(n) for n in (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)]
+    if pointer.is_file():
+        parts.append(pointer.read_text(encoding="utf-8"))
+    return "|".join(parts)
+
+
+@contextlib.contextmanager
+def _repo(root: str) -> Iterator["Repo"]:
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    logging.getLogger("dvc").setLevel(logging.ERROR)
+    try:
+        with Repo(root) as repo:
+            yield repo
+    except DvcException as error:
+        raise DataUnavailable(
+            f"DVC refuses: {_sentence(error)}",
+            where=root,
+            next_step="run `dvc doctor` and `dvc status` there",
+        ) from error
+
+
+def _is_recorded(root: str, pointer: Path) -> bool:
+    if not pointer.is_file():
+        return False
+    with _repo(root) as repo:
+        return not repo.status(targets=[os.fspath(pointer)])
+
+
+def _pull(root: str, file: Path, pointer: Path) -> None:
+    from dvc.exceptions import DvcException
+
+    with _repo(root) as repo:
+        try:
+            repo.pull(targets=[os.fspath(pointer)])
+        except (DvcException, OSError) as error:
+            raise _remote_fails("deliver", repo, file, error) from error
+    if not file.is_file():
+        raise DataUnavailable(
+            "the data remote does not have this version",
+            where=str(file),
+            next_step="ask whoever committed the .dvc file to run `dvc push`",
+        )
+
+
+def _record(root: str, file: Path, pointer: Path) -> None:
+    from dvc.exceptions import DvcException
+
+    with _repo(root) as repo:
+        repo.add(os.fspath(file))
+        try:
+            repo.push(targets=[os.fspath(pointer)])
+        except (DvcException, OSError) as error:
+            raise _remote_fails("take", repo, file, error) from error
+
+
+def _remote_fails(verb: str, repo: "Repo", file: Path, error: Exception) -> DataUnavailable:
+    name = repo.config.get("core", {}).get("remote", "")
+    url = repo.config.get("remote", {}).get(name, {}).get("url", "none is set")
+    return DataUnavailable(
+        f"the data remote cannot {verb} {file.name}: {_sentence(error)}",
+        where=f"remote {name!r} at {url}",
+        next_step=f"check the address with `dvc remote list`, then `dvc pull {file.name}.dvc`",
+    )
+
+
+def _sentence(error: BaseException) -> str:
+    """The innermost message: DVC's outer ones only say that something failed."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).splitlines() or [type(error).__name__])[0]

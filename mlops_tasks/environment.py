@@ -1,0 +1,49 @@
+"""What the process environment must say before the heavy libraries are imported.
+
+Guarantee: after `prepare`, no dependency sends usage data, and everything that is not configured
+otherwise keeps its state under `MLOPS_HOME`. Values that the user has set are left alone.
+
+This module does not read configuration files; `settings` does.
+"""
+
+import os
+from pathlib import Path
+
+TELEMETRY_OFF = {
+    "DO_NOT_TRACK": "true",  # MLflow reads the word, not the number 1
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DVC_NO_ANALYTICS": "1",
+}
+
+
+def home() -> Path:
+    """The folder that holds the local state of all of a user's projects.
+
+    Returns
+    -------
+    Path
+        `MLOPS_HOME`, or `~/.mlops` where that is not set. Not created here.
+    """
+    return Path(os.environ.get("MLOPS_HOME") or Path.home() / ".mlops").expanduser().absolute()
+
+
+def defaults() -> dict[str, str]:
+    """The environment variables that `prepare` sets where the user has not."""
+    return TELEMETRY_OFF | {
+        "PREFECT_HOME": str(home() / "prefect"),
+        "PREFECT_LOCAL_STORAGE_PATH": str(home() / "results"),
+        # The in-process server needs about 15 s on two busy cores; Prefect gives up after 20.
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        # A tracking server that is down should be reported in seconds, not after MLflow's minutes.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        # Only registry/ logs, and it says where; MLflow's own hints would repeat it.
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    }
+
+
+def prepare() -> None:
+    """Set every variable of `defaults` that is not set already."""
+    for name, value in defaults().items():
+        os.environ.setdefault(name, value)

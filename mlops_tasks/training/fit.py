@@ -1,0 +1,127 @@
+"""Fit one named model on the training rows, and score rows with a fitted one.
+
+The same inputs give the same model file, bit for bit, in any process on the same versions.
+"""
+
+import inspect
+import time
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from mlops_tasks.artifacts import Candidate, Columns, Dataset, Recipe, Split
+from mlops_tasks.data.frames import read_frame, write_frame
+from mlops_tasks.errors import TrainingError
+from mlops_tasks.references import load, source_digest
+from mlops_tasks.settings.schema import ModelSettings
+from mlops_tasks.storage import put
+from mlops_tasks.training.model_files import read_model, write_model
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+SCORE = "score"
+
+
+def recipe(reference: str) -> Recipe:
+    """Name a table of model builders together with a digest of the code around it.
+
+    Parameters
+    ----------
+    reference
+        `package.module:TABLE`, where TABLE maps a name to
+        `build(columns: Columns, seed: int, **params) -> estimator`.
+    """
+    return Recipe(reference, source_digest(reference.partition(".")[0]))
+
+
+def fit(split: Split, recipe: Recipe, model: ModelSettings, seed: int, *, store: str) -> Candidate:
+    """Build the model that the settings name and fit it.
+
+    Raises
+    ------
+    TrainingError
+        If the name or a parameter is unknown, or the estimator cannot be fitted.
+    """
+    import numpy as np
+    from threadpoolctl import threadpool_limits
+
+    estimator = build(recipe, model, split.columns, seed)
+    frame = read_frame(split.train)
+    np.random.seed(seed)  # for estimators that reach for the global generator
+    started = time.perf_counter()
+    try:
+        # One BLAS thread: sums in another order give other last bits.
+        with threadpool_limits(limits=1, user_api="blas"):
+            estimator.fit(frame.select(split.columns.features), frame[split.columns.target])
+    except (ValueError, TypeError) as error:
+        raise TrainingError(
+            f"{model.name} cannot be fitted: {str(error).splitlines()[0]}",
+            where=recipe.reference,
+            next_step="check `model.params` and the types in schema.py",
+        ) from error
+    seconds = time.perf_counter() - started
+    uri, digest, size = put(store, lambda path: write_model(estimator, path), ".skops")
+    return Candidate(
+        uri,
+        digest,
+        model.name,
+        dict(model.params),
+        seed,
+        split.train,
+        split.columns,
+        recipe,
+        size,
+        seconds,
+    )
+
+
+def build(recipe: Recipe, model: ModelSettings, columns: Columns, seed: int) -> "BaseEstimator":
+    """Call the builder of this name with its parameters.
+
+    Raises
+    ------
+    TrainingError
+        If there is no such builder, or it has no such parameter.
+    """
+    table = load(recipe.reference)
+    if model.name not in table:
+        raise TrainingError(
+            f"there is no model {model.name!r}",
+            where=f"model.name, {recipe.reference}",
+            next_step=f"choose from {', '.join(table)}",
+        )
+    allowed = list(inspect.signature(table[model.name]).parameters)[2:]
+    unknown = sorted(set(model.params) - set(allowed))
+    if unknown:
+        raise TrainingError(
+            f"{model.name} has no parameter {unknown[0]!r}",
+            where="model.params",
+            next_step=f"choose from {', '.join(allowed) or 'none: it takes no parameters'}",
+        )
+    return table[model.name](columns, seed, **model.params)
+
+
+def scores_of(estimator: "BaseEstimator", frame: pl.DataFrame, columns: Columns) -> pl.DataFrame:
+    """Keys, target (where present) and the score of the positive class; one row per row."""
+    probabilities: Any = estimator.predict_proba(frame.select(columns.features))
+    kept = [*columns.key, *([columns.target] if columns.target in frame.columns else [])]
+    return frame.select(kept).with_columns(pl.Series(SCORE, probabilities[:, 1]))
+
+
+def score(candidate: Candidate, rows: Dataset, *, store: str) -> Dataset:
+    """Score every row of a dataset with a candidate's verified model file.
+
+    Raises
+    ------
+    StorageError
+        If the model or the rows are gone or altered.
+    """
+    estimator = read_model(candidate.model_uri, candidate.digest)
+    frame = read_frame(rows)
+    return write_frame(
+        scores_of(estimator, frame, candidate.columns),
+        store,
+        region=rows.region,
+        dvc_rev=rows.dvc_rev,
+    )
