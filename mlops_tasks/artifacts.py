@@ -61,10 +61,10 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """Code that builds estimators: `package.module:TABLE`, and a digest of the package's source.
+class Code:
+    """Code by reference, `package.module:NAME`, and a digest of the whole package's source.
 
-    The digest makes a cached model stale as soon as the code that built it changes.
+    The digest makes a cached result stale as soon as the code behind it changes.
     """
 
     reference: str
@@ -82,7 +82,7 @@ class Candidate:
     seed: int
     train: Dataset
     columns: Columns
-    recipe: Recipe
+    code: Code
     size_bytes: int
     fit_seconds: float = field(compare=False, default=0.0)
 

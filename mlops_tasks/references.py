@@ -10,7 +10,19 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from mlops_tasks.artifacts import Code
 from mlops_tasks.errors import ProjectError
+
+
+def code(reference: str) -> Code:
+    """Name something by `package.module:NAME`, together with a digest of the package around it.
+
+    Raises
+    ------
+    ProjectError
+        If the package is not installed.
+    """
+    return Code(reference, source_digest(reference.partition(".")[0]))
 
 
 def load(reference: str) -> Any:

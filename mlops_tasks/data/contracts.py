@@ -4,12 +4,14 @@ Whether there are too many bad rows is decided by `max_bad_fraction`; bad rows b
 aside, counted, and never trained on. Nothing here changes a value.
 """
 
+import types
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from mlops_tasks.artifacts import Columns, Dataset
+from mlops_tasks.artifacts import Code, Columns, Dataset
 from mlops_tasks.data.frames import read_frame, write_frame
 from mlops_tasks.errors import ContractBroken, ProjectError
 from mlops_tasks.references import load
@@ -25,7 +27,7 @@ FROM_THE_FUTURE = "from the future"
 
 def validate(
     raw: Dataset,
-    contract: str,
+    contract: Code,
     data: DataSettings,
     *,
     store: str,
@@ -38,7 +40,7 @@ def validate(
     raw
         The snapshot.
     contract
-        Where the schema is: `package.schema:Flights`.
+        The schema, for example `package.schema:Flights`.
     data
         Window, target, time column and tolerated fraction of bad rows.
     store
@@ -54,21 +56,61 @@ def validate(
     """
     schema = load_contract(contract)
     columns_of(schema, data)
+    where = f"{data.path} against {contract.reference}"
+    kept, bad_rows = _admit(raw, schema, data, where, now)
+    _learnable(kept, data, where)
+    return _keep(kept, raw, store, bad_rows)
+
+
+def admit(
+    raw: Dataset, contract: Code, data: DataSettings, *, store: str, now: datetime | None = None
+) -> Dataset:
+    """Keep the rows of the window that can be scored: as `validate`, but labels may be missing.
+
+    Raises
+    ------
+    ContractBroken
+        If a column other than the target is missing or has the wrong type, if more rows are bad
+        than is tolerated, or if no rows are left.
+    """
+    schema = load_contract(contract)
+    columns_of(schema, data)
+    if data.target not in raw.columns:
+        schema = _unlabelled(schema, data.target)
+    where = f"{data.path} against {contract.reference}"
+    kept, bad_rows = _admit(raw, schema, data, where, now)
+    _not_empty(kept, where)
+    return _keep(kept, raw, store, bad_rows)
+
+
+def _admit(
+    raw: Dataset,
+    schema: type["dy.Schema"],
+    data: DataSettings,
+    where: str,
+    now: datetime | None,
+) -> tuple[pl.DataFrame, int]:
+    """The good rows of the window in order, and the number of bad ones."""
     frame = read_frame(raw)
-    where = f"{data.path} against {contract}"
     check_columns(schema, frame, where)
     good, bad = divide(schema, frame, data.time, now or datetime.now(UTC).replace(tzinfo=None))
     if bad.height > data.max_bad_fraction * frame.height:
         raise _too_many(bad, frame.height, data.max_bad_fraction, where)
-    kept = within(good.sort(_order(schema, data)), data)
-    _learnable(kept, data, where)
-    done = write_frame(kept, store, region=raw.region, dvc_rev=raw.dvc_rev)
-    return Dataset(
-        done.uri, done.digest, done.rows, done.columns, raw.region, raw.dvc_rev, bad.height
-    )
+    return within(good.sort(_order(schema, data)), data), bad.height
 
 
-def load_contract(contract: str) -> type["dy.Schema"]:
+def _keep(frame: pl.DataFrame, raw: Dataset, store: str, bad_rows: int) -> Dataset:
+    done = write_frame(frame, store, region=raw.region, dvc_rev=raw.dvc_rev)
+    return replace(done, quarantined_rows=bad_rows)
+
+
+def _unlabelled(schema: type["dy.Schema"], target: str) -> type["dy.Schema"]:
+    """The columns of a contract without the target; rules over several columns do not apply."""
+    kept = {name: column for name, column in schema.columns().items() if name != target}
+    return _schema("Unlabelled", kept)
+
+
+def load_contract(contract: Code) -> type["dy.Schema"]:
     """Import a contract by reference.
 
     Raises
@@ -78,11 +120,11 @@ def load_contract(contract: str) -> type["dy.Schema"]:
     """
     import dataframely as dy
 
-    schema = load(contract)
+    schema = load(contract.reference)
     if not (isinstance(schema, type) and issubclass(schema, dy.Schema)):
         raise ProjectError(
             "the data contract is not a dataframely.Schema",
-            where=contract,
+            where=contract.reference,
             next_step="define `class Rows(dy.Schema): ...` there",
         )
     return schema
@@ -96,14 +138,14 @@ def columns_of(schema: type["dy.Schema"], data: DataSettings) -> Columns:
     ProjectError
         If the settings name a column that the contract does not have, or it has no primary key.
     """
-    types = schema.columns()
+    known = schema.columns()
     named = [data.target, data.time, data.group, *data.exclude]
-    unknown = [name for name in named if name and name not in types]
+    unknown = [name for name in named if name and name not in known]
     if unknown:
         raise ProjectError(
             f"the contract has no column {unknown[0]!r}",
             where="data settings (target, time, group, exclude)",
-            next_step=f"choose from {', '.join(types)}",
+            next_step=f"choose from {', '.join(known)}",
         )
     key = tuple(schema.primary_key())
     if not key:
@@ -113,7 +155,7 @@ def columns_of(schema: type["dy.Schema"], data: DataSettings) -> Columns:
             next_step="set `primary_key=True` on the column that names a row",
         )
     apart = {*key, data.target, data.time, data.group, *data.exclude}
-    features = {name: column.dtype for name, column in types.items() if name not in apart}
+    features = {name: column.dtype for name, column in known.items() if name not in apart}
     numeric = tuple(n for n, kind in features.items() if kind.is_numeric() or kind == pl.Boolean)
     return Columns(
         key=key,
@@ -161,19 +203,28 @@ def divide(
         future = numbered.filter(pl.col(time) > now).select(
             ROW, *names, pl.lit([f"{time}|{FROM_THE_FUTURE}"]).alias("broken")
         )
-        bad = pl.concat([bad, future]).group_by(ROW, *names).agg(pl.col("broken").flatten())
+        bad = (
+            pl.concat([bad, future])
+            .group_by(ROW, *names)
+            .agg(pl.col("broken").list.explode(keep_nulls=False, empty_as_null=False))
+        )
     bad = bad.sort(ROW)
     return numbered.join(bad, on=ROW, how="anti").select(names), bad
 
 
 def _numbered(schema: type["dy.Schema"]) -> type["dy.Schema"]:
     """The same contract with a row number, so that a bad row can be named."""
-    import types
-
     import dataframely as dy
 
-    column = {ROW: dy.UInt32(nullable=False)}
-    return types.new_class("Numbered", (schema,), exec_body=lambda body: body.update(column))
+    return _schema("Numbered", {ROW: dy.UInt32(nullable=False)}, schema)
+
+
+def _schema(
+    name: str, columns: dict[str, "dy.Column"], base: type["dy.Schema"] | None = None
+) -> type["dy.Schema"]:
+    import dataframely as dy
+
+    return types.new_class(name, (base or dy.Schema,), exec_body=lambda body: body.update(columns))
 
 
 def within(frame: pl.DataFrame, data: DataSettings) -> pl.DataFrame:
@@ -195,8 +246,7 @@ def _learnable(frame: pl.DataFrame, data: DataSettings, where: str) -> None:
     def refuse(what: str, next_step: str) -> ContractBroken:
         return ContractBroken(what, where=where, next_step=next_step, rows=frame.height)
 
-    if frame.is_empty():
-        raise refuse("no rows are left in the window", "widen `data.window`")
+    _not_empty(frame, where)
     target = frame[data.target].drop_nulls()
     if target.is_empty():
         raise refuse(f"target {data.target!r} has no values", "check how the data was made")
@@ -204,6 +254,13 @@ def _learnable(frame: pl.DataFrame, data: DataSettings, where: str) -> None:
         raise refuse(
             f"target {data.target!r} has a single class: {target[0]!r}",
             "widen `data.window` or check how the data was made",
+        )
+
+
+def _not_empty(frame: pl.DataFrame, where: str) -> None:
+    if frame.is_empty():
+        raise ContractBroken(
+            "no rows are left in the window", where=where, next_step="widen `data.window`"
         )
 
 

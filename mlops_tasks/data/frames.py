@@ -4,6 +4,7 @@ Writing the same rows gives the same bytes, so the digest of a `Dataset` says wh
 What the columns mean is the contract's affair.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,12 @@ from mlops_tasks.artifacts import Dataset
 from mlops_tasks.errors import DataError
 from mlops_tasks.storage import fetch, put
 
-READERS = {".parquet": pl.read_parquet, ".csv": pl.read_csv, ".ndjson": pl.read_ndjson}
+READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    # Names are names: a bracket in a folder's name is no pattern.
+    ".parquet": lambda path: pl.read_parquet(path, glob=False),
+    ".csv": lambda path: pl.read_csv(path, glob=False, try_parse_dates=True),
+    ".ndjson": lambda path: pl.read_ndjson(path.read_bytes()),
+}
 
 
 def write_frame(frame: pl.DataFrame, store: str, *, region: str, dvc_rev: str = "") -> Dataset:

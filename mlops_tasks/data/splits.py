@@ -10,14 +10,14 @@ import hashlib
 import numpy as np
 import polars as pl
 
-from mlops_tasks.artifacts import Columns, Dataset, Split
+from mlops_tasks.artifacts import Code, Columns, Dataset, Split
 from mlops_tasks.data.contracts import columns_of, load_contract
 from mlops_tasks.data.frames import read_frame, write_frame
 from mlops_tasks.errors import DataError
 from mlops_tasks.settings.schema import DataSettings
 
 
-def split(rows: Dataset, contract: str, data: DataSettings, seed: int, *, store: str) -> Split:
+def split(rows: Dataset, contract: Code, data: DataSettings, seed: int, *, store: str) -> Split:
     """Divide valid rows by `data.split`.
 
     Parameters
@@ -25,7 +25,7 @@ def split(rows: Dataset, contract: str, data: DataSettings, seed: int, *, store:
     rows
         Rows that fulfil the contract.
     contract
-        Reference to the contract, for the parts that the columns play.
+        The contract, for the parts that the columns play.
     data
         Split settings.
     seed
@@ -90,5 +90,5 @@ def uniform_by_hash(keys: pl.DataFrame, seed: int) -> np.ndarray:
 
 def _latest(times: pl.Series, fraction: float) -> pl.Series:
     """The latest rows; rows at the cutting moment go together, to the comparison set."""
-    cut = times.sort()[min(int(round(len(times) * (1 - fraction))), len(times) - 1)]
-    return times >= cut
+    cut = times.sort()[min(round(len(times) * (1 - fraction)), len(times) - 1)]
+    return pl.Series(times >= cut)

@@ -117,7 +117,8 @@ def _compose_plain(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], di
             raise _unknown(error, conf) from error
         finally:
             GlobalHydra.instance().hydra = before
-    assert isinstance(plain, dict) and isinstance(chosen, dict)
+    assert isinstance(plain, dict)
+    assert isinstance(chosen, dict)
     files = {"": conf / "config.yaml"} | {
         str(group): conf / str(group) / f"{choice}.yaml"
         for group, choice in chosen.items()

@@ -20,9 +20,7 @@ def trivial(columns: Columns, seed: int) -> "BaseEstimator":
     return DummyClassifier(strategy="prior", random_state=seed)
 
 
-def linear(
-    columns: Columns, seed: int, *, C: float = 1.0, max_iter: int = 1000
-) -> "BaseEstimator":
+def linear(columns: Columns, seed: int, *, C: float = 1.0, max_iter: int = 1000) -> "BaseEstimator":
     """Logistic regression: numbers imputed and scaled, categories one-hot, rare levels pooled."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer

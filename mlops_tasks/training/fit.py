@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mlops_tasks.artifacts import Candidate, Columns, Dataset, Recipe, Split
+from mlops_tasks.artifacts import Candidate, Code, Columns, Dataset, Split
 from mlops_tasks.data.frames import read_frame, write_frame
 from mlops_tasks.errors import TrainingError
-from mlops_tasks.references import load, source_digest
+from mlops_tasks.references import load
 from mlops_tasks.settings.schema import ModelSettings
 from mlops_tasks.storage import put
 from mlops_tasks.training.model_files import read_model, write_model
@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 SCORE = "score"
 
 
-def recipe(reference: str) -> Recipe:
-    """Name a table of model builders together with a digest of the code around it.
+def fit(split: Split, models: Code, model: ModelSettings, seed: int, *, store: str) -> Candidate:
+    """Build the model that the settings name and fit it.
 
     Parameters
     ----------
-    reference
-        `package.module:TABLE`, where TABLE maps a name to
-        `build(columns: Columns, seed: int, **params) -> estimator`.
-    """
-    return Recipe(reference, source_digest(reference.partition(".")[0]))
-
-
-def fit(split: Split, recipe: Recipe, model: ModelSettings, seed: int, *, store: str) -> Candidate:
-    """Build the model that the settings name and fit it.
+    split
+        Its training part is learned from.
+    models
+        A table of builders: name to `build(columns: Columns, seed: int, **params) -> estimator`.
+    model
+        Which builder, and its parameters.
+    seed
+        Given to the builder, and to numpy's global generator.
+    store
+        Folder URI for the model file.
 
     Raises
     ------
@@ -46,7 +47,7 @@ def fit(split: Split, recipe: Recipe, model: ModelSettings, seed: int, *, store:
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    estimator = build(recipe, model, split.columns, seed)
+    estimator = build(models, model, split.columns, seed)
     frame = read_frame(split.train)
     np.random.seed(seed)  # for estimators that reach for the global generator
     started = time.perf_counter()
@@ -57,7 +58,7 @@ def fit(split: Split, recipe: Recipe, model: ModelSettings, seed: int, *, store:
     except (ValueError, TypeError) as error:
         raise TrainingError(
             f"{model.name} cannot be fitted: {str(error).splitlines()[0]}",
-            where=recipe.reference,
+            where=models.reference,
             next_step="check `model.params` and the types in schema.py",
         ) from error
     seconds = time.perf_counter() - started
@@ -70,13 +71,13 @@ def fit(split: Split, recipe: Recipe, model: ModelSettings, seed: int, *, store:
         seed,
         split.train,
         split.columns,
-        recipe,
+        models,
         size,
         seconds,
     )
 
 
-def build(recipe: Recipe, model: ModelSettings, columns: Columns, seed: int) -> "BaseEstimator":
+def build(models: Code, model: ModelSettings, columns: Columns, seed: int) -> "BaseEstimator":
     """Call the builder of this name with its parameters.
 
     Raises
@@ -84,11 +85,11 @@ def build(recipe: Recipe, model: ModelSettings, columns: Columns, seed: int) -> 
     TrainingError
         If there is no such builder, or it has no such parameter.
     """
-    table = load(recipe.reference)
+    table = load(models.reference)
     if model.name not in table:
         raise TrainingError(
             f"there is no model {model.name!r}",
-            where=f"model.name, {recipe.reference}",
+            where=f"model.name, {models.reference}",
             next_step=f"choose from {', '.join(table)}",
         )
     allowed = list(inspect.signature(table[model.name]).parameters)[2:]

@@ -20,9 +20,11 @@ from mlops_tasks.storage import fetch
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
-# Compiled tree structures of scikit-learn. skops leaves them to the reader because their node
-# indices are used unchecked: an altered file could read out of bounds, so digests are checked first.
+# numpy.dtype is a description of memory, without code. The others are compiled structures of
+# scikit-learn, which skops leaves to the reader because their indices are used unchecked: an
+# altered file could read out of bounds, so the digest is always checked first.
 TRUSTED = (
+    "numpy.dtype",
     "sklearn.tree._tree.Tree",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn._loss.link.LogitLink",

@@ -1,0 +1,181 @@
+"""The gate: may this candidate be proposed as champion? Refusal is the default.
+
+`judge` is pure: evidence and policy in, decision out. Guarantees, each held by a test:
+a metric, slice or comparison that the policy asks for and that is missing refuses; a rival that was
+trained on comparison rows, or that might have been, refuses; all reasons are given, not the first.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from mlops_tasks.artifacts import Candidate, Check, Comparison, Decision, Evaluation, digest
+from mlops_tasks.evaluation.metrics import METRICS
+from mlops_tasks.settings.schema import PolicySettings
+
+BYTES_PER_MIB = 1 << 20
+
+
+def judge(
+    candidate: Candidate,
+    evaluation: Evaluation,
+    comparisons: Sequence[Comparison],
+    policy: PolicySettings,
+    *,
+    champion_digest: str | None,
+) -> Decision:
+    """Ask every question of the policy.
+
+    Parameters
+    ----------
+    candidate
+        What would be let in.
+    evaluation
+        Its evaluation; one of another candidate refuses.
+    comparisons
+        Against "trivial", "linear" and, where there is one, "champion".
+    policy
+        Limits and margin.
+    champion_digest
+        Digest of the model that holds the alias now, or None. The candidate itself needs no
+        comparison with itself.
+    """
+    rivals = {each.rival: each for each in comparisons}
+    checks = [
+        *_evidence(candidate, evaluation, policy),
+        *_thresholds(evaluation, policy),
+        *_slices(evaluation, policy),
+        *_limits(candidate, evaluation, policy),
+        _beats_trivial(rivals.get("trivial")),
+        _holds_against_linear(rivals.get("linear")),
+    ]
+    if champion_digest not in (None, candidate.digest):
+        checks += _against_champion(rivals.get("champion"), champion_digest, policy)
+    return Decision(all(check.passed for check in checks), tuple(checks), digest(policy))
+
+
+def _evidence(
+    candidate: Candidate, evaluation: Evaluation, policy: PolicySettings
+) -> Iterator[Check]:
+    same = evaluation.candidate_digest == candidate.digest
+    yield Check(
+        "evidence",
+        same,
+        "the evaluation is of this candidate" if same else "the evaluation is of another candidate",
+    )
+    for name, found, least in (
+        ("rows", evaluation.rows, policy.minimum_rows),
+        ("positives", evaluation.positives, policy.minimum_positives),
+    ):
+        yield Check(
+            f"minimum {name}",
+            found >= least,
+            f"the comparison set has {found} {name}, the policy asks for {least}",
+        )
+    measured = evaluation.primary in evaluation.metrics
+    yield Check(
+        "primary metric",
+        measured,
+        f"{evaluation.primary} is {'measured' if measured else 'missing'}",
+    )
+
+
+def _thresholds(evaluation: Evaluation, policy: PolicySettings) -> Iterator[Check]:
+    for name, limit in sorted(policy.thresholds.items()):
+        interval = evaluation.metrics.get(name)
+        if interval is None or name not in METRICS:
+            yield Check(f"threshold {name}", False, f"{name} is missing, the policy limits it")
+            continue
+        higher = METRICS[name].higher_is_better
+        passed = interval.value >= limit if higher else interval.value <= limit
+        bound = "at least" if higher else "at most"
+        yield Check(
+            f"threshold {name}",
+            passed,
+            f"{name} is {interval.value:.4f}, the policy asks for {bound} {limit:g}",
+        )
+
+
+def _slices(evaluation: Evaluation, policy: PolicySettings) -> Iterator[Check]:
+    if policy.slice_floor is None:
+        return
+    higher = METRICS[evaluation.primary].higher_is_better
+    large = [part for part in evaluation.slices if part.rows >= policy.slice_minimum_rows]
+    if not large:
+        yield Check("slices", False, "no slice is large enough for the floor that the policy sets")
+    for part in large:
+        name = f"slice {part.column}={part.level}"
+        if part.score is None:
+            yield Check(name, False, f"{evaluation.primary} is not defined on {name}")
+            continue
+        value = part.score.value
+        passed = value >= policy.slice_floor if higher else value <= policy.slice_floor
+        yield Check(
+            name,
+            passed,
+            f"{evaluation.primary} is {value:.4f} on {name} ({part.rows} rows), "
+            f"the floor is {policy.slice_floor:g}",
+        )
+
+
+def _limits(
+    candidate: Candidate, evaluation: Evaluation, policy: PolicySettings
+) -> Iterator[Check]:
+    if policy.maximum_latency_ms is not None:
+        yield Check(
+            "latency",
+            0 < evaluation.latency_ms <= policy.maximum_latency_ms,
+            f"one row takes {evaluation.latency_ms:.1f} ms, "
+            f"the policy allows {policy.maximum_latency_ms:g}",
+        )
+    if policy.maximum_size_mib is not None:
+        size = candidate.size_bytes / BYTES_PER_MIB
+        yield Check(
+            "size",
+            size <= policy.maximum_size_mib,
+            f"the model file has {size:.2f} MiB, the policy allows {policy.maximum_size_mib:g}",
+        )
+
+
+def _beats_trivial(rival: Comparison | None) -> Check:
+    name = "beats the base rate"
+    if rival is None:
+        return Check(name, False, "there is no comparison with the base rate")
+    return Check(name, rival.gain.low > 0, f"gain over always saying the base rate: {_text(rival)}")
+
+
+def _holds_against_linear(rival: Comparison | None) -> Check:
+    """A tie passes, so that a linear model may be proposed; a complex one must earn its keep."""
+    name = "no worse than a linear model"
+    if rival is None:
+        return Check(name, False, "there is no comparison with a linear model")
+    return Check(name, rival.gain.value >= 0, f"gain over logistic regression: {_text(rival)}")
+
+
+def _against_champion(
+    rival: Comparison | None, champion_digest: str | None, policy: PolicySettings
+) -> Iterator[Check]:
+    """Non-inferiority: the whole interval of the gain lies above minus the margin.
+
+    CPMP/EWP/482/99 (EMA, 2000), points to consider on switching between superiority and
+    non-inferiority.
+    """
+    if rival is None or rival.rival_digest != champion_digest:
+        yield Check("champion", False, "there is no comparison with the current champion")
+        return
+    unseen = rival.seen_rows == 0
+    count = "an unknown number" if rival.seen_rows is None else str(rival.seen_rows)
+    yield Check(
+        "champion has not seen the comparison set",
+        unseen,
+        f"the champion was trained on {count} of the comparison rows",
+    )
+    yield Check(
+        "not inferior to the champion",
+        rival.gain.low >= -policy.margin,
+        f"gain over the champion: {_text(rival)}, "
+        f"the lower end may not be below {-policy.margin:g}",
+    )
+
+
+def _text(rival: Comparison) -> str:
+    gain = rival.gain
+    return f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}] in {rival.metric}"

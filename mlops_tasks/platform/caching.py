@@ -1,0 +1,55 @@
+"""When is a step's earlier result still good? When everything it was made of is the same.
+
+`ByContent` builds a key from the content of the inputs (digests, not addresses), the name of the
+task and the library's source; nothing of the run, the process or the machine goes into it, so a
+result is found again by another run. Results are stored as JSON that names its type: reading one
+cannot run code, as unpickling could.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from prefect.cache_policies import CachePolicy
+from prefect.context import TaskRunContext
+from prefect.serializers import Serializer
+
+from mlops_tasks.artifacts import decode, digest, encode
+from mlops_tasks.references import source_digest
+
+
+@dataclass
+class ByContent(CachePolicy):
+    """Key by content of the inputs, leaving out those that say where and not what."""
+
+    exclude: list[str] = field(default_factory=lambda: ["root", "store"])
+
+    def compute_key(
+        self,
+        task_ctx: TaskRunContext,
+        inputs: dict[str, Any],
+        flow_parameters: dict[str, Any],
+        **kwargs: Any,
+    ) -> str | None:
+        """SHA-256 of task name, library source and inputs."""
+        kept = {name: value for name, value in inputs.items() if name not in self.exclude}
+        return digest([task_ctx.task.name, _library_digest(), kept])
+
+
+class ArtifactSerializer(Serializer[Any]):
+    """Results as typed JSON, see `artifacts.encode`."""
+
+    type: str = "artifact"
+
+    def dumps(self, obj: Any) -> bytes:
+        """Write an artifact."""
+        return encode(obj)
+
+    def loads(self, blob: bytes) -> Any:
+        """Read an artifact."""
+        return decode(blob)
+
+
+@cache
+def _library_digest() -> str:
+    return source_digest("mlops_tasks")

@@ -1,0 +1,208 @@
+"""`mlops demo`: a project's first life, on real data, with the real tools.
+
+Each step is a command that a person could type, run in the generated project's own environment.
+State is kept in the demo's folder, apart from the user's own.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.markup import escape
+
+from mlops_tasks.errors import PlatformError, ProjectError
+from mlops_tasks.platform.prefect_server import prefect_server
+from mlops_tasks.project.words import console
+
+SLUG = "flight-delay"
+REFUSED = 3
+NEXT_MONTH = ("data.window.start=2013-07-01", "data.window.end=2013-08-01")
+
+
+def run_demo(into: Path | None, template: str | None) -> None:
+    """Generate, install, train twice, compare, score the next month, and say where everything is.
+
+    Parameters
+    ----------
+    into
+        A new or empty folder; a temporary one where None.
+    template
+        Folder or git URL; the checkout that this library runs from where None.
+
+    Raises
+    ------
+    ProjectError
+        If the folder is not empty, or there is no template here.
+    PlatformError
+        If a step does not end as it should.
+    """
+    source = template or _own_template()
+    folder = _empty(into)
+    home, project = folder / "mlops-home", folder / SLUG
+    environment = _environment(home)
+    began = time.perf_counter()
+
+    _say(1, "generate a project from the template")
+    _generate(source, folder, environment)
+    _say(2, "install it (uv sync)")
+    _run([*_uv(), "sync", "--quiet"], project, environment, waiting="installing")
+    _lock(project, environment)
+
+    with contextlib.ExitStack() as platform:
+        with console.status("starting a Prefect server for the demo"):
+            environment["PREFECT_API_URL"] = platform.enter_context(
+                prefect_server(home / "prefect")
+            )
+        _say(3, "train a small tree: the gate should refuse it, a straight line does better")
+        _mlops(project, environment, "train", "model=tree", expected=REFUSED)
+        _say(4, "train a forest: better than a straight line, so it becomes champion")
+        _mlops(project, environment, "train", "model=forest")
+        _say(5, "compare the runs")
+        _mlops(project, environment, "compare")
+        _say(6, "score the next month, which the champion has not seen")
+        _mlops(project, environment, "score", *NEXT_MONTH, "--out", "outputs/july.parquet")
+    _where(project, home, time.perf_counter() - began)
+
+
+def _say(number: int, text: str) -> None:
+    console.print(f"\n[bold cyan]{number}[/] {escape(text)}")
+
+
+def _own_template() -> str:
+    root = Path(__file__).parents[2]
+    if not (root / "cookiecutter.json").is_file():
+        raise ProjectError(
+            "this installation has no template beside it",
+            where=str(root),
+            next_step="name one: `mlops demo --template <folder or git URL>`",
+        )
+    return str(root)
+
+
+def _empty(into: Path | None) -> Path:
+    if into is None:
+        return Path(tempfile.mkdtemp(prefix="mlops-demo-"))
+    folder = into.expanduser().absolute()
+    if folder.exists() and any(folder.iterdir()):
+        raise ProjectError(
+            "the folder for the demo is not empty",
+            where=str(folder),
+            next_step="name another with --into",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """The user's environment, with the demo's own state and without this virtual environment."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PREFECT_", "MLFLOW_")) and name != "VIRTUAL_ENV"
+    }
+    return inherited | {"MLOPS_HOME": str(home)}
+
+
+def _generate(source: str, folder: Path, environment: Mapping[str, str]) -> None:
+    _run(
+        [
+            sys.executable,
+            "-m",
+            "cookiecutter",
+            source,
+            "--no-input",
+            "--output-dir",
+            str(folder),
+            "project_name=Flight Delay",
+        ],
+        folder,
+        environment,
+        waiting="generating",
+    )
+
+
+def _uv() -> list[str]:
+    found = shutil.which("uv")
+    if found:
+        return [found]
+    import importlib.util
+
+    if importlib.util.find_spec("uv"):
+        return [sys.executable, "-m", "uv"]
+    raise PlatformError(
+        "uv is not installed", where="PATH", next_step="run `python -m pip install uv`"
+    )
+
+
+def _lock(project: Path, environment: Mapping[str, str]) -> None:
+    """Commit the lock file, so that the lineage of the trainings names a clean commit."""
+    who = ["-c", "user.name=mlops demo", "-c", "user.email=demo@localhost"]
+    for words in (["add", "-A"], [*who, "commit", "-qm", "Lock the environment"]):
+        _run(["git", *words], project, environment)
+
+
+def _mlops(project: Path, environment: Mapping[str, str], *words: str, expected: int = 0) -> None:
+    console.print(f"  [dim]$ uv run mlops {escape(' '.join(words))}[/]", highlight=False)
+    command = [*_uv(), "run", "--no-sync", "mlops", *words]
+    _run(command, project, environment, expected=expected, shown=True)
+
+
+def _run(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    expected: int = 0,
+    shown: bool = False,
+    waiting: str = "",
+) -> None:
+    """Run a command; its output is shown, or kept for the error message."""
+    keep = None if shown else subprocess.PIPE
+    started = time.perf_counter()
+    with console.status(waiting) if waiting else contextlib.nullcontext():
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdout=keep,
+            stderr=None if shown else subprocess.STDOUT,
+            check=False,
+            text=True,
+        )
+    if done.returncode != expected:
+        raise PlatformError(
+            f"a step ended with exit code {done.returncode}, expected {expected}"
+            + (f": {done.stdout[-1500:]}" if done.stdout else ""),
+            where=f"{' '.join(command)} (in {folder})",
+            next_step="run that command there to see more",
+        )
+    if waiting:
+        console.print(f"  [green]✓[/] {time.perf_counter() - started:.1f} s", highlight=False)
+
+
+def _where(project: Path, home: Path, seconds: float) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    for name, path in (
+        ("project", project),
+        ("plot of the runs", project / "outputs" / "compare.html"),
+        ("scores of July", project / "outputs" / "july.parquet"),
+        ("tracking store", home / "mlflow.db"),
+        ("reports, models", home / "artifacts" / SLUG),
+    ):
+        table.add_row(f"[bold]{name}[/]", escape(str(path)))
+    console.print(f"\n[bold green]done[/] in {seconds:.0f} s. Where everything is:")
+    console.print(table)
+    console.print(
+        f"Go on there: [bold]cd {escape(str(project))}[/], "
+        f"[bold]export MLOPS_HOME={escape(str(home))}[/], [bold]uv run mlops --help[/]",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,86 @@
+"""Run a project's flow in this process, the way the command line does it.
+
+Flows that a worker runs do not come through here: they are the same functions, called by Prefect.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mlops_tasks.environment import home
+from mlops_tasks.errors import PlatformError
+from mlops_tasks.project.locate import Project, locate
+from mlops_tasks.project.words import console
+from mlops_tasks.settings import Settings
+from mlops_tasks.settings.compose import compose, expand
+
+IN_PROCESS_SERVER = "starting an in-process Prefect server (about 15 s; `prefect server start` and \
+PREFECT_API_URL save it)"
+
+
+def find(folder: Path) -> Project:
+    """The project around a folder; see `locate`."""
+    return locate(folder)
+
+
+def combinations(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
+    """One list of overrides for each run that is asked for."""
+    return expand(overrides) if multirun else [list(overrides)]
+
+
+def settings_of(project: Project, overrides: Sequence[str]) -> Settings:
+    """The project's configuration with overrides applied."""
+    return compose(project.root, overrides)
+
+
+def target_of(project: Project, overrides: Sequence[str]) -> str:
+    """The name of the column that the project predicts."""
+    return settings_of(project, overrides).data.target
+
+
+def run_flow(
+    project: Project, name: str, overrides: Sequence[str], *, fresh: bool, verbose: bool
+) -> Any:
+    """Call a flow of the project and show its steps.
+
+    The configuration is checked first: a typing mistake costs a second, not a server's start.
+
+    Raises
+    ------
+    MlopsError
+        Whatever the flow's steps raise.
+    """
+    compose(project.root, overrides)
+    if not verbose:
+        _hush()
+    _writable(home())
+    waiting = name if os.environ.get("PREFECT_API_URL") else IN_PROCESS_SERVER
+    with console.status("loading Prefect"):
+        from prefect.settings import PREFECT_TASKS_REFRESH_CACHE, temporary_settings
+
+        from mlops_tasks.platform.progress import shown
+
+        flow = project.flow(name)
+    with temporary_settings({PREFECT_TASKS_REFRESH_CACHE: fresh}), shown(console, waiting):
+        return flow(list(overrides))
+
+
+def _hush() -> None:
+    """Prefect's log is for machines; errors reach the user as one message of ours."""
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")
+    os.environ.setdefault("PREFECT_LOGGING_SERVER_LEVEL", "CRITICAL")
+    if "PREFECT_API_URL" not in os.environ:
+        # The in-process server is gone before its clients: sending the log would fail loudly.
+        os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
+
+
+def _writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PlatformError(
+            f"the folder for local state cannot be made: {error.strerror}",
+            where=str(folder),
+            next_step="set MLOPS_HOME to a folder that you may write to",
+        ) from error

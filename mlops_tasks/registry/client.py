@@ -1,0 +1,124 @@
+"""The one way to MLflow: a client that is known to work, or one clear error within seconds.
+
+Guarantee: several processes may meet a new SQLite store at once; one creates the tables while the
+others wait (without the lock they destroy each other's migration).
+"""
+
+import contextlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_tasks.errors import RegistryError
+from mlops_tasks.settings.schema import StackSettings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SQLITE = "sqlite:///"
+PROBE_SECONDS = 5
+LOCK_SECONDS = 180
+
+
+def reach(stack: StackSettings) -> None:
+    """Ask a tracking server whether it is there; costs nothing where tracking is a local file.
+
+    Raises
+    ------
+    RegistryError
+        If it does not answer.
+    """
+    if not stack.tracking_uri.startswith(("http://", "https://")):
+        return
+    try:
+        address = stack.tracking_uri.rstrip("/") + "/health"
+        urllib.request.urlopen(address, timeout=PROBE_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # it answers; what it refuses is said by the call that needs it
+    except (OSError, ValueError) as error:
+        raise _unreachable(stack, error) from error
+
+
+def connect(stack: StackSettings) -> "MlflowClient":
+    """A client for the stack's tracking store and registry, creating a local store if need be.
+
+    Raises
+    ------
+    RegistryError
+        If the store cannot be created or the server does not answer.
+    """
+    from filelock import FileLock, Timeout
+    from mlflow import MlflowClient
+
+    reach(stack)
+    with talking(stack):
+        if not stack.tracking_uri.startswith(SQLITE):
+            return MlflowClient(stack.tracking_uri, registry_uri=stack.tracking_uri)
+        database = Path(stack.tracking_uri.removeprefix(SQLITE))
+        try:
+            database.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(f"{database}.lock", timeout=LOCK_SECONDS), _silent():
+                client = MlflowClient(stack.tracking_uri, registry_uri=stack.tracking_uri)
+                client.search_experiments(max_results=1)  # the tables are made on first use
+                client.search_registered_models(max_results=1)
+        except (OSError, Timeout) as error:
+            raise RegistryError(
+                f"the tracking store cannot be opened: {error}",
+                where=stack.tracking_uri,
+                next_step="set MLOPS_HOME to a folder that you may write to",
+            ) from error
+        return client
+
+
+def experiment(client: "MlflowClient", stack: StackSettings, project: str) -> str:
+    """The id of the project's experiment, created on first use."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(project)
+    if found is None:
+        try:
+            root = f"{stack.artifact_root.rstrip('/')}/{project}"
+            return str(client.create_experiment(project, artifact_location=root))
+        except MlflowException:
+            found = client.get_experiment_by_name(project)  # another process was first
+            if found is None:
+                raise
+    return str(found.experiment_id)
+
+
+@contextlib.contextmanager
+def talking(stack: StackSettings) -> Iterator[None]:
+    """Turn whatever MLflow throws inside the block into a `RegistryError`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise _unreachable(stack, error) from error
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Keep migration chatter off the user's screen."""
+    import logging
+
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _unreachable(stack: StackSettings, error: Exception) -> RegistryError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return RegistryError(
+        f"the tracking store refuses or does not answer: {reason}",
+        where=stack.tracking_uri,
+        next_step="start it, or choose another with `stack.tracking_uri=…`",
+    )

@@ -1,0 +1,1 @@
+"""Serving: for now, scoring whole datasets with the champion."""

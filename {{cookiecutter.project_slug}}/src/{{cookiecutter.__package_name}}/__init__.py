@@ -1,0 +1,6 @@
+"""{{ cookiecutter.project_name }}: the contract, the models and the flows of this project.
+
+Importing mlops_tasks first switches the telemetry of Prefect, MLflow and DVC off.
+"""
+
+import mlops_tasks as mlops_tasks

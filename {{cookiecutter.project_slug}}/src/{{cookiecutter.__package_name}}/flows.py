@@ -1,0 +1,79 @@
+"""The flows of this project. Each step is a task of `mlops_tasks`; what it does is said there."""
+
+from pathlib import Path
+
+from mlops_tasks.artifacts import Dataset, Registration
+from mlops_tasks.errors import RegistryError
+from mlops_tasks.references import code
+from mlops_tasks.registry.client import reach
+from mlops_tasks.settings import ModelSettings
+from mlops_tasks.settings.compose import compose
+from mlops_tasks.tasks import (
+    admit,
+    compare,
+    current_champion,
+    evaluate,
+    fit,
+    judge,
+    register,
+    score_batch,
+    snapshot,
+    split,
+    trace,
+    validate,
+)
+from mlops_tasks.training import baselines
+from prefect import flow
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "{{ cookiecutter.__package_name }}"
+
+
+@flow(name="train")
+def train(overrides: list[str] | None = None) -> Registration:
+    """Train a candidate, hold it against baselines and champion, and let it in if it is better."""
+    settings = compose(ROOT, overrides or [])
+    reach(settings.stack)
+    data, seed, store = settings.data, settings.seed, settings.stack.store
+    contract, models = code(f"{PACKAGE}.schema:Flights"), code(f"{PACKAGE}.model:MODELS")
+
+    raw = snapshot(str(ROOT), data.path, store=store, region=data.region)
+    rows = validate(raw, contract, data, store=store)
+    parts = split(rows, contract, data, seed, store=store)
+    candidate = fit(parts, models, settings.model, seed, store=store)
+    evaluation = evaluate(candidate, parts.comparison, settings.evaluation, store=store)
+
+    rivals = {
+        name: fit(parts, code(baselines.REFERENCE), ModelSettings(name=name), seed, store=store)
+        for name in ("trivial", "linear")
+    }
+    champion = current_champion(settings.stack, settings.project)
+    if champion and champion.candidate != candidate:
+        rivals["champion"] = champion.candidate
+    comparisons = compare(evaluation, rivals, parts.comparison, settings.evaluation, seed)
+    decision = judge(
+        candidate,
+        evaluation,
+        comparisons,
+        settings.policy,
+        champion_digest=champion.candidate.digest if champion else None,
+    )
+    lineage = trace(str(ROOT), settings, raw, models)
+    return register(
+        settings, candidate, evaluation, comparisons, decision, lineage, overrides or []
+    )
+
+
+@flow(name="score")
+def score(overrides: list[str] | None = None) -> Dataset:
+    """Score the rows of a window with the champion."""
+    settings = compose(ROOT, overrides or [])
+    data, store = settings.data, settings.stack.store
+    champion = current_champion(settings.stack, settings.project)
+    if champion is None:
+        raise RegistryError(
+            "there is no champion yet", where=settings.project, next_step="run `mlops train`"
+        )
+    raw = snapshot(str(ROOT), data.path, store=store, region=data.region)
+    rows = admit(raw, code(f"{PACKAGE}.schema:Flights"), data, store=store)
+    return score_batch(champion, rows, store=store)
