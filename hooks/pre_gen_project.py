@@ -33,6 +33,8 @@ REPOSITORY = re.compile(
 )
 REMOTE_SCHEMES = ("s3", "gs", "azure")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9._=-]+)*/?", re.ASCII | re.IGNORECASE)
+NO_TEXT_IN_YAML = re.compile(
+    "true|false|yes|no|on|off|y|n|null|[0-9-]+|0[xob][0-9a-f]+|[0-9]+e-?[0-9]+")
 FOLDER = re.compile(r"[\w .+@():\\/~=-]+")
 
 
@@ -43,8 +45,7 @@ def main() -> int:
                      "`uvx --python 3.11 cookiecutter`." % sys.version_info[:2]]
     else:
         sentences = problems(OPTIONS)
-    for sentence in sentences:
-        print(sentence, file=sys.stderr)
+    print(*sentences, sep="\n", end="\n" if sentences else "", file=sys.stderr)
     return 1 if sentences else 0
 
 
@@ -109,9 +110,9 @@ def check_repository(options):
 
 def check_data(options):
     region, remote = options["data_region"], options["data_remote"]
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", region):
-        yield (f"data_region is {region!r}: lowercase letters, digits and '-' are allowed, for "
-               "example local or eu-west-1.")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", region) or NO_TEXT_IN_YAML.fullmatch(region):
+        yield (f"data_region is {region!r}: a word of lowercase letters, digits and '-' is "
+               "allowed, for example local or eu-west-1.")
     scheme, is_url, place = remote.partition("://")
     if is_url and scheme not in REMOTE_SCHEMES:
         yield (f"data_remote is {remote!r}: {scheme}:// is not known; s3://, gs://, azure:// or an "
@@ -138,8 +139,8 @@ def taken(package: str, output_dir: str) -> str:
         return "is a word of the Python language"
     if package in sys.stdlib_module_names:
         return "is a module of Python's standard library"
-    if package in RESERVED or re.fullmatch(r"(com|lpt)[0-9]", package):
-        return "is reserved, by this template or by Windows"
+    if package in RESERVED or NO_TEXT_IN_YAML.fullmatch(package):
+        return "is reserved by this template, by Windows or by YAML"
     if package in DEPENDENCIES:
         return "is a package that the project itself uses"
     if _installed(package, output_dir):
@@ -160,8 +161,9 @@ def _plain(sign: str) -> bool:
 
 CHECKS = (check_names, check_slug, check_choices, check_repository, check_data)
 RESERVED = set("""
-    build conf con aux data dist docs dvc mlops mlops_tasks models notebooks nul outputs prn scripts
-    src test tests venv
+    aux build com1 com2 com3 com4 com5 com6 com7 com8 com9 con conf data dist docs lpt1 lpt2 lpt3
+    lpt4 lpt5 lpt6 lpt7 lpt8 lpt9 mlops mlops_tasks models notebooks nul outputs prn scripts src
+    test tests venv
 """.split())
 # Imports and distributions, '-' written as '_': either would hide or be hidden by the project.
 DEPENDENCIES = set("""

@@ -36,11 +36,11 @@ def load(reference: str) -> Any:
     module, _, name = reference.partition(":")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a user's module may fail in any way while it is imported
         raise ProjectError(
-            f"the code that is referred to cannot be loaded: {error}",
+            f"the code that is referred to cannot be loaded: {type(error).__name__}: {error}",
             where=reference,
-            next_step="run `uv sync`, and check the reference in flows.py",
+            next_step=f"try `uv run python -c 'import {module}'`, and check the name in flows.py",
         ) from error
 
 

@@ -35,7 +35,7 @@ snapshot = _cached(versions.snapshot, name="snapshot", cache_policy=BY_FILE_STAT
 validate = _cached(contracts.validate, name="validate", cache_policy=BY_CONTENT)
 admit = _cached(contracts.admit, name="admit", cache_policy=BY_CONTENT)
 split = _cached(splits.split, name="split", cache_policy=BY_CONTENT)
-fit = _cached(training.fit, name="fit", cache_policy=BY_CONTENT)
+fit = _cached(training.fit, name="fit", task_run_name="fit {model.name}", cache_policy=BY_CONTENT)
 evaluate = _cached(evaluation.evaluate, name="evaluate", cache_policy=BY_CONTENT)
 compare = _cached(comparison.compare, name="compare", cache_policy=BY_CONTENT)
 score_batch = _cached(batch.score_batch, name="score", cache_policy=BY_CONTENT)

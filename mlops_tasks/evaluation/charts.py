@@ -152,7 +152,8 @@ def _scale(edges: Iterable[float]) -> _Scale:
 def _svg(title: str, width: int, height: int, content: str, kind: str = "") -> Html:
     # No xmlns: inline SVG needs none, and the page then names no address at all.
     return Html(
-        f'<figure><svg class="{kind}" viewBox="0 0 {width} {height}" role="img" fill="none">\n'
+        f'<figure tabindex="0"><svg class="{kind}" viewBox="0 0 {width} {height}" role="img" '
+        'fill="none">\n'
         f"<title>{safe(title)}</title>\n{content}</svg></figure>\n"
     )
 
@@ -175,7 +176,7 @@ def _rows_chart(title: str, scale: _Scale, rows: int, content: str) -> Html:
 def _row(place: int, label: str, value: str, drawn: str, idle: bool = False) -> str:
     kind = ' class="idle"' if idle else ""
     base = place * ROW + ROW / 2 + 4
-    told = safe(f"{value} useless" if idle else value)
+    told = safe(f"{value}, useless" if idle else value)
     return (
         f"<g><title>{safe(shorten(label, 200))}: {told}</title>"
         f'<text{kind} x="{LABELS_END}" y="{base}" text-anchor="end" fill="currentColor">'

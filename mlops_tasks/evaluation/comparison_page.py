@@ -52,6 +52,7 @@ def render_comparison(rows: Sequence[ComparedRun], primary: str) -> str:
         section(primary, chart),
         section("Runs", _runs(rows, primary)),
         section("Metrics", _metrics(rows, primary)),
+        kind="wide",
     )
 
 

@@ -78,8 +78,11 @@ def facts(*pairs: tuple[str, object]) -> Html:
     )
 
 
-def render_page(title: str, *content: object) -> str:
-    """Whole page: one file, no script, and a policy that lets the browser fetch nothing."""
+def render_page(title: str, *content: object, kind: str = "") -> str:
+    """Whole page: one file, no script, and a policy that lets the browser fetch nothing.
+
+    `kind` "wide" leaves more room for tables than prose wants.
+    """
     body = "\n".join(map(safe, content))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -87,7 +90,7 @@ def render_page(title: str, *content: object) -> str:
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{safe(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f'<body>\n<main class="{escape(kind)}">\n{body}\n</main>\n</body>\n</html>\n'
     )
 
 
@@ -108,6 +111,7 @@ STYLE = """
 body { margin: 0; background: var(--paper); color: var(--ink); text-rendering: optimizeLegibility;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
 main { max-width: 50rem; margin: 0 auto; padding: 3rem 1.25rem 5rem; }
+main.wide { max-width: 66rem; }
 h1 { font-size: 2rem; line-height: 1.2; font-weight: 650; letter-spacing: -0.015em;
   margin: 0.15rem 0 0.5rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; font-weight: 650; margin: 0 0 0.75rem; }
@@ -133,13 +137,14 @@ tbody th { font-weight: 500; } .facts th { width: 12rem; font-weight: 400; color
 code { font: 0.86em/1.4 ui-monospace, SFMono-Regular, Menlo, "Liberation Mono", monospace;
   overflow-wrap: anywhere; }
 figure { margin: 0 0 1rem; overflow-x: auto; }
-svg { display: block; width: 100%; min-width: 40rem; height: auto; }
+svg { display: block; width: 100%; max-width: 50rem; min-width: 40rem; height: auto; }
 svg.narrow { max-width: 28rem; min-width: 0; }
 svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif;
   font-variant-numeric: tabular-nums; fill: var(--ink); unicode-bidi: isolate; }
 svg .tick { fill: var(--muted); font-size: 10.5px; } svg .rule { stroke: var(--rule); }
 svg .mark { fill: var(--accent); stroke: var(--accent); }
-svg .idle { fill: var(--idle); stroke: var(--idle); } svg text.idle { stroke: none; }
+svg .idle { fill: var(--idle); stroke: var(--idle); }
+svg text.idle { fill: var(--muted); stroke: none; }
 svg .whisker { stroke: var(--ink); } svg .guide { stroke: var(--muted); }
 details { margin: 0 0 1rem; } summary { cursor: pointer; margin-bottom: 0.5rem; }
 @media (max-width: 40rem) { main { padding: 1.5rem 1rem 3rem; } h1 { font-size: 1.6rem; }

@@ -28,7 +28,7 @@ class _Screen:
         began = self.started.pop(run_id, None)
         took = f"{time.perf_counter() - began:5.1f} s" if began else "       "
         how = "[dim]cached[/]" if cached else took
-        self.console.print(f"  [green]✓[/] {name:<12} {how}", highlight=False)
+        self.console.print(f"  [green]✓[/] {name:<14} {how}", highlight=False)
 
 
 _screen: _Screen | None = None
@@ -49,10 +49,14 @@ def shown(console: Console, what: str) -> Iterator[None]:
 def on_running(task: Any, run: Any, state: Any) -> None:
     """Prefect hook: a step has begun."""
     if _screen is not None:
-        _screen.running(task.name, str(run.id))
+        _screen.running(_label(task, run), str(run.id))
 
 
 def on_completion(task: Any, run: Any, state: Any) -> None:
     """Prefect hook: a step has ended well, or was found in the cache."""
     if _screen is not None:
-        _screen.done(task.name, str(run.id), state.name == "Cached")
+        _screen.done(_label(task, run), str(run.id), state.name == "Cached")
+
+
+def _label(task: Any, run: Any) -> str:
+    return str(run.name if task.task_run_name else task.name)

@@ -47,7 +47,7 @@ def registration(result: "Registration") -> None:
 
 
 def scores(result: "Dataset", target: str, out: Path | None) -> None:
-    """Show the first scores, how well they did where labels are known, and where all of them are."""
+    """Show the first scores, how good they are where labels are known, and where all are."""
     import polars as pl
 
     from mlops_tasks.data.frames import read_frame
@@ -66,8 +66,8 @@ def scores(result: "Dataset", target: str, out: Path | None) -> None:
     if target in frame.columns and (labelled := frame.drop_nulls(target)).height:
         value = point("roc_auc", *as_arrays(labelled, target))
         line += f"; {labelled.height} have a label: roc_auc {value:.4f}, "
-        line += f"positive {labelled[target].mean():.1%}, predicted "
-        line += f"{labelled.select(pl.col('score').mean()).item():.1%}"
+        rates = labelled.select(pl.col(target).mean(), pl.col("score").mean()).row(0)
+        line += "positive {:.1%}, predicted {:.1%}".format(*rates)
     console.print(line, highlight=False)
     console.print(f"  scores: {escape(str(out or result.uri))}", highlight=False, soft_wrap=True)
 

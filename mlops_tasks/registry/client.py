@@ -59,7 +59,7 @@ def connect(stack: StackSettings) -> "MlflowClient":
         database = Path(stack.tracking_uri.removeprefix(SQLITE))
         try:
             database.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(f"{database}.lock", timeout=LOCK_SECONDS), _silent():
+            with FileLock(f"{database}.lock", timeout=LOCK_SECONDS), silent():
                 client = MlflowClient(stack.tracking_uri, registry_uri=stack.tracking_uri)
                 client.search_experiments(max_results=1)  # the tables are made on first use
                 client.search_registered_models(max_results=1)
@@ -100,8 +100,8 @@ def talking(stack: StackSettings) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep migration chatter off the user's screen."""
+def silent() -> Iterator[None]:
+    """Keep MLflow's chatter about migrations and conda files off the user's screen."""
     import logging
 
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlops_tasks.artifacts import Candidate
 from mlops_tasks.data.frames import read_frame
+from mlops_tasks.registry.client import silent
 from mlops_tasks.storage import fetch
 from mlops_tasks.training.model_files import TRUSTED, read_model
 
@@ -31,17 +32,17 @@ def write_mlflow_model(candidate: Candidate, folder: Path) -> None:
 
     estimator = read_model(candidate.model_uri, candidate.digest)
     sample = read_frame(candidate.train).select(candidate.columns.features).head(SAMPLE_ROWS)
-    with warnings.catch_warnings():
+    with silent(), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # integer columns without missing values
         signature = infer_signature(sample.to_pandas(), estimator.predict_proba(sample))
-    mlflow.sklearn.save_model(
-        estimator,
-        folder,
-        serialization_format="skops",
-        skops_trusted_types=list(TRUSTED),
-        signature=signature,
-        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-        pyfunc_predict_fn="predict_proba",
-    )
+        mlflow.sklearn.save_model(
+            estimator,
+            folder,
+            serialization_format="skops",
+            skops_trusted_types=list(TRUSTED),
+            signature=signature,
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            pyfunc_predict_fn="predict_proba",
+        )
     with fetch(candidate.model_uri, candidate.digest) as judged:
         shutil.copyfile(judged, folder / "model.skops")

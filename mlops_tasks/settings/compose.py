@@ -99,7 +99,7 @@ def _compose_plain(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], di
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf, open_dict, read_write
     from omegaconf.errors import OmegaConfBaseException
 
     os.environ.setdefault("MLOPS_HOME", str(home()))
@@ -110,8 +110,8 @@ def _compose_plain(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], di
             with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
                 composed = hydra_compose("config", overrides=overrides, return_hydra_config=True)
                 chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
-                OmegaConf.set_readonly(composed, False)
-                del composed["hydra"]
+                with read_write(composed), open_dict(composed):
+                    del composed["hydra"]
                 plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
         except (HydraException, OmegaConfBaseException) as error:
             raise _unknown(error, conf) from error

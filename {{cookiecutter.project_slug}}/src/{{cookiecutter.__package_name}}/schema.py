@@ -9,7 +9,7 @@ class Flights(dy.Schema):
     flight_id = dy.String(primary_key=True)
     scheduled_departure = dy.Datetime(nullable=False)
     carrier = dy.String(nullable=False, min_length=2, max_length=2)
-    origin = dy.String(nullable=False, is_in=["EWR", "JFK", "LGA"])
+    origin = dy.String(nullable=False, regex="^(EWR|JFK|LGA)$")
     destination = dy.String(nullable=False, min_length=3, max_length=3)
     distance_miles = dy.Float64(nullable=False, min_exclusive=0)
     scheduled_duration_minutes = dy.Float64(nullable=False, min_exclusive=0)
