@@ -41,8 +41,8 @@ FOLDER = re.compile(r"[\w .+@():\\/~=-]+")
 def main() -> int:
     """Print every problem; 0 if there is none."""
     if sys.version_info < (3, 11):
-        sentences = ["This is Python %d.%d: run Cookiecutter with 3.11 or later, for example "
-                     "`uvx --python 3.11 cookiecutter`." % sys.version_info[:2]]
+        sentences = [f"This is Python {sys.version.split()[0]}: run Cookiecutter with 3.11 or later, "
+                     "for example `uvx --python 3.11 cookiecutter`."]
     else:
         sentences = problems(OPTIONS)
     print(*sentences, sep="\n", end="\n" if sentences else "", file=sys.stderr)
@@ -86,6 +86,8 @@ def check_slug(options):
                "'-' are allowed, starting with a letter, for example flight-delay.")
     elif len(slug) > LONGEST_SLUG:
         yield f"project_slug has {len(slug)} characters: at most {LONGEST_SLUG} are allowed."
+    elif options.get("__package_name") != slug.replace("-", "_"):
+        yield "__package_name is not the slug with '_': leave it out, it follows from the slug."
     else:
         reason = taken(slug.replace("-", "_"), options.get("_output_dir") or os.curdir)
         if reason:
@@ -102,9 +104,9 @@ def check_repository(options):
         host = (found["host"] or found["scp_host"]).lower()
         on_github = host == "github.com" or host.endswith(".github.com")
         on_gitlab = host.startswith("gitlab.") or host.endswith(".gitlab.com")
-        if on_github and options["ci"] == "gitlab" or on_gitlab and options["ci"] == "github":
-            other = "github" if on_github else "gitlab"
-            yield (f"repository_url is on {host} but ci is {options['ci']}: choose ci={other}, or "
+        fitting = "github" if on_github else "gitlab" if on_gitlab else options["ci"]
+        if options["ci"] != fitting:
+            yield (f"repository_url is on {host} but ci is {options['ci']}: choose ci={fitting}, or "
                    "a repository where that CI runs.")
 
 
@@ -167,35 +169,31 @@ RESERVED = set("""
 """.split())
 # Imports and distributions, '-' written as '_': either would hide or be hidden by the project.
 DEPENDENCIES = set("""
-    adlfs aiobotocore aiohappyeyeballs aiohttp aiohttp_retry aioitertools aiosignal aiosqlite
-    alembic amplitude amplitude_analytics amqp annotated_doc annotated_types antlr4 anyio appdirs
-    apprise argcomplete arrow asgi_lifespan async_timeout asyncpg asyncssh atpublic attr attrs azure
-    azure_core azure_identity beartype billiard binaryornot blinker boto3 botocore burner_redis
-    cachetools celery certifi cffi charset_normalizer click click_didyoumean click_plugins
-    click_repl cloudpickle colorama configobj contourpy cookiecutter coolname cronsim cryptography
-    cycler cyclopts databricks databricks_sdk dataframely dateparser dateutil decorator dictdiffer
-    diskcache distro docker docket docstring_parser dotenv dpath dulwich dvc dvc_azure dvc_data
-    dvc_gs dvc_http dvc_objects dvc_render dvc_s3 dvc_task entrypoints exceptiongroup fastapi
-    filelock flask flask_cors flatten_dict flufl flufl_lock fonttools frozenlist fsspec funcy gcsfs
-    git gitdb gitpython google google_auth google_crc32c grandalf graphene graphql graphql_core
-    graphql_relay graphviz greenlet griffe grpcio grpcio_status gto gunicorn h11 h2 hpack httpcore
-    httpx huey humanize hydra hydra_core hyperframe hypothesis idna importlib_metadata iniconfig
-    isodate iterative_telemetry itsdangerous jinja2 jmespath joblib jsonpatch jsonpointer jsonschema
-    jsonschema_specifications jwt key_value kiwisolver knack kombu mako markdown markdown_it
-    markupsafe matplotlib mdurl mlflow mlflow_skinny mlflow_tracing mpl_toolkits msal
-    msal_extensions multidict mypy narwhals networkx numpy oauthlib omegaconf opentelemetry
-    opentelemetry_api opentelemetry_proto opentelemetry_sdk orjson packaging pandas pathlib_abc
+    adlfs aiobotocore aiohttp aiohttp_retry aioitertools aiosignal aiosqlite alembic amplitude
+    amplitude_analytics amqp annotated_doc annotated_types antlr4 anyio appdirs apprise argcomplete
+    arrow async_timeout asyncpg asyncssh atpublic attr attrs azure azure_core azure_identity
+    beartype billiard binaryornot blinker boto3 botocore burner_redis cachetools celery certifi cffi
+    click cloudpickle colorama configobj contourpy cookiecutter coolname cronsim cryptography cycler
+    cyclopts databricks databricks_sdk dataframely dateparser dateutil decorator dictdiffer
+    diskcache distro docker docket dotenv dpath dulwich dvc dvc_azure dvc_data dvc_gs dvc_http
+    dvc_objects dvc_render dvc_s3 dvc_task entrypoints fastapi filelock flask flask_cors
+    flatten_dict flufl flufl_lock fonttools frozenlist fsspec funcy gcsfs git gitdb gitpython google
+    google_auth grandalf graphene graphql graphql_core graphql_relay graphviz greenlet griffe grpcio
+    grpcio_status gto gunicorn h11 h2 hpack httpcore httpx huey humanize hydra hydra_core hyperframe
+    hypothesis idna importlib_metadata iniconfig isodate itsdangerous jinja2 jmespath joblib
+    jsonpatch jsonpointer jsonschema jwt key_value kiwisolver knack kombu mako markdown markdown_it
+    markupsafe matplotlib mdurl mlflow mlflow_skinny mlflow_tracing mpl_toolkits msal multidict mypy
+    narwhals networkx numpy oauthlib omegaconf opentelemetry orjson packaging pandas pathlib_abc
     pathspec pendulum pillow pkg_resources platformdirs pluggy polars pre_commit prefect prettytable
-    prometheus_client prompt_toolkit propcache proto_plus protobuf psutil public py pyarrow pyasn1
-    pyasn1_modules pycparser pydantic pydantic_core pydantic_settings pydocket pydot pygit2 pygments
-    pygtrie pyjwt pylab pyparsing pytest pytest_timeout pytest_xdist python_dateutil python_dotenv
-    python_slugify pythonjsonlogger pytz pywin32 pyyaml readchar redis referencing regex requests
-    requests_oauthlib rfc3339_validator rich rich_rst rpds rpds_py ruamel ruamel_yaml ruff s3fs
-    scikit_learn scipy scmrepo semver setuptools shellingham shortuuid shtab six sklearn skops
-    slugify smmap sniffio sqlalchemy sqlparse sqltrie starlette tabulate text_unidecode
-    threadpoolctl toml tomlkit tqdm typer typing_extensions typing_inspection tzdata tzlocal
-    uncalled_for universal_pathlib upath urllib3 uv uvicorn validate vine voluptuous waitress
-    wcwidth websockets werkzeug whenever wrapt xdist yaml yarl zc zc_lockfile zipp
+    prompt_toolkit propcache proto_plus protobuf psutil public py pyarrow pyasn1 pycparser pydantic
+    pydantic_core pydantic_settings pydocket pydot pygit2 pygments pygtrie pyjwt pylab pyparsing
+    pytest pytest_xdist python_dateutil python_dotenv python_slugify pythonjsonlogger pytz pywin32
+    pyyaml readchar redis referencing regex requests rich rich_rst rpds rpds_py ruamel ruamel_yaml
+    ruff s3fs scikit_learn scipy scmrepo semver setuptools shellingham shortuuid shtab six sklearn
+    skops slugify smmap sniffio sqlalchemy sqlparse sqltrie starlette tabulate threadpoolctl toml
+    tomlkit tqdm typer typing_extensions tzdata tzlocal universal_pathlib upath urllib3 uv uvicorn
+    validate vine voluptuous waitress wcwidth websockets werkzeug whenever wrapt xdist yaml yarl zc
+    zc_lockfile zipp
 """.split())
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ class ByContent(CachePolicy):
         return digest([task_ctx.task.name, _library_digest(), kept])
 
 
-class ArtifactSerializer(Serializer):  # type: ignore[type-arg] # parametrised, it would be registered
+class ArtifactSerializer(Serializer):
     """Results as typed JSON, see `artifacts.encode`."""
 
     type: str = "artifact"

@@ -48,7 +48,7 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> Settings:
     try:
         return Settings.model_validate(plain)
     except ValidationError as error:
-        raise _explain(error, files) from error
+        raise _explain(error, files, conf) from error
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -101,6 +101,7 @@ def _compose_plain(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], di
     from hydra.errors import HydraException
     from omegaconf import OmegaConf, open_dict, read_write
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     os.environ.setdefault("MLOPS_HOME", str(home()))
     with _HYDRA_IS_NOT_THREAD_SAFE:
@@ -108,12 +109,14 @@ def _compose_plain(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], di
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
-                composed = hydra_compose("config", overrides=overrides, return_hydra_config=True)
+                composed = hydra_compose(
+                    "config", overrides=_lenient(overrides, conf), return_hydra_config=True
+                )
                 chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
                 with read_write(composed), open_dict(composed):
                     del composed["hydra"]
                 plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, YAMLError) as error:
             raise _unknown(error, conf) from error
         finally:
             GlobalHydra.instance().hydra = before
@@ -127,24 +130,38 @@ def _compose_plain(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], di
     return {str(key): value for key, value in plain.items()}, files
 
 
-def _unknown(error: Exception, conf: Path) -> SettingsError:
-    """A key or group that Hydra does not know, with the nearest names that exist."""
-    text = _first_line(error)
+def _lenient(overrides: list[str], conf: Path) -> list[str]:
+    """Let every value be set, also one that no file mentions: our own schema refuses the unknown.
+
+    Hydra knows only what is written in the files; the schema knows all keys and their defaults.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import OverrideType
+
     groups = options(conf.parent)
-    known = [*Settings.model_fields, *groups, *_leaf_keys(Settings)]
-    word = next((part for part in text.split("'") if part and part in str(error)), "")
-    # Hydra quotes the offending key first: Could not override 'modle'.
-    quoted = text.split("'")[1] if text.count("'") >= 2 else word
-    near = difflib.get_close_matches(quoted.split("/")[0].split("@")[0], known, n=2)
-    allowed = "; ".join(f"{group}: {', '.join(names)}" for group, names in groups.items())
+    lenient = []
+    for override in OverridesParser.create().parse_overrides(overrides):
+        text = str(override.input_line)
+        plain = override.type == OverrideType.CHANGE and override.key_or_group not in groups
+        lenient.append(f"++{text}" if plain and not text.startswith("+") else text)
+    return lenient
+
+
+def _unknown(error: Exception, conf: Path) -> SettingsError:
+    """What Hydra itself refuses: an option of a group that does not exist, bad grammar."""
     return SettingsError(
-        text + (f" Did you mean {' or '.join(repr(name) for name in near)}?" if near else ""),
+        " ".join(str(error).partition("Config search path")[0].split())[:300],
         where=str(conf),
-        next_step=f"choose from {allowed}",
+        next_step=f"choose from {_choices(conf)}",
     )
 
 
-def _explain(error: ValidationError, files: dict[str, Path]) -> SettingsError:
+def _choices(conf: Path) -> str:
+    groups = options(conf.parent)
+    return "; ".join(f"{group}: {', '.join(names)}" for group, names in groups.items())
+
+
+def _explain(error: ValidationError, files: dict[str, Path], conf: Path) -> SettingsError:
     """Every problem pydantic found, each with its key, value, file and what is allowed."""
     lines, places = [], []
     for problem in error.errors(include_url=False):
@@ -162,7 +179,7 @@ def _explain(error: ValidationError, files: dict[str, Path]) -> SettingsError:
     return SettingsError(
         "the configuration is not valid: " + "; ".join(lines),
         where=", ".join(dict.fromkeys(places)) + " or an override",
-        next_step="correct it, then look at the result with `mlops config`",
+        next_step=f"correct it and look with `mlops config`; the groups are {_choices(conf)}",
     )
 
 

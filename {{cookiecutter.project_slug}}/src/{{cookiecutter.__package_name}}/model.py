@@ -15,7 +15,7 @@ from sklearn.preprocessing import OrdinalEncoder
 from sklearn.tree import DecisionTreeClassifier
 
 
-def forest(columns: Columns, seed: int, *, trees: int = 200, min_leaf: int = 10) -> Pipeline:
+def forest(columns: Columns, seed: int, *, trees: int = 100, min_leaf: int = 10) -> Pipeline:
     """Many deep trees, averaged."""
     model = RandomForestClassifier(
         n_estimators=trees, min_samples_leaf=min_leaf, max_features=0.4, n_jobs=2, random_state=seed
