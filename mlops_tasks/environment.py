@@ -38,6 +38,7 @@ def defaults() -> dict[str, str]:
         # A tracking server that is down should be reported in seconds, not after MLflow's minutes.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         # Only registry/ logs, and it says where; MLflow's own hints would repeat it.
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     }

@@ -2,13 +2,12 @@
 
 Each line is a function and its orchestration policy. Steps that only compute are cached by content
 across runs; steps that ask or change the outside world (the champion, the registry) never are.
-Failures on the way to a server are retried; what a person must put right is not.
 """
 
-from functools import partial
-from typing import Any
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
-from prefect import task
+from prefect import Task
 from prefect.cache_policies import NO_CACHE, CachePolicy
 
 from mlops_tasks.data import contracts, splits, versions
@@ -27,20 +26,48 @@ BY_FILE_STATE = BY_CONTENT + CachePolicy.from_cache_key_fn(
     lambda context, inputs: versions.fingerprint(inputs["root"], inputs["path"])
 )
 
-_watched: dict[str, Any] = {"on_running": [on_running], "on_completion": [on_completion]}
-_cached = partial(task, persist_result=True, result_serializer=ArtifactSerializer(), **_watched)
-_live = partial(task, cache_policy=NO_CACHE, persist_result=False, **_watched)
+P = ParamSpec("P")
+R = TypeVar("R")
 
-snapshot = _cached(versions.snapshot, name="snapshot", cache_policy=BY_FILE_STATE)
-validate = _cached(contracts.validate, name="validate", cache_policy=BY_CONTENT)
-admit = _cached(contracts.admit, name="admit", cache_policy=BY_CONTENT)
-split = _cached(splits.split, name="split", cache_policy=BY_CONTENT)
-fit = _cached(training.fit, name="fit", task_run_name="fit {model.name}", cache_policy=BY_CONTENT)
-evaluate = _cached(evaluation.evaluate, name="evaluate", cache_policy=BY_CONTENT)
-compare = _cached(comparison.compare, name="compare", cache_policy=BY_CONTENT)
-score_batch = _cached(batch.score_batch, name="score", cache_policy=BY_CONTENT)
 
-current_champion = _live(models.current_champion, name="champion")
-judge = _live(gate.judge, name="gate")
-trace = _live(lineage.trace, name="lineage")
-register = _live(registration.register, name="register")
+def _cached(
+    function: Callable[P, R], name: str, policy: CachePolicy, run_name: str | None = None
+) -> Task[P, R]:
+    """A step that computes: its result is kept as JSON and found again by content."""
+    return Task(
+        function,
+        name=name,
+        task_run_name=run_name,
+        cache_policy=policy,
+        persist_result=True,
+        result_serializer=ArtifactSerializer(),
+        on_running=[on_running],
+        on_completion=[on_completion],
+    )
+
+
+def _live(function: Callable[P, R], name: str) -> Task[P, R]:
+    """A step that asks or changes the outside world, so it is done every time."""
+    return Task(
+        function,
+        name=name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        on_running=[on_running],
+        on_completion=[on_completion],
+    )
+
+
+snapshot = _cached(versions.snapshot, "snapshot", BY_FILE_STATE)
+validate = _cached(contracts.validate, "validate", BY_CONTENT)
+admit = _cached(contracts.admit, "admit", BY_CONTENT)
+split = _cached(splits.split, "split", BY_CONTENT)
+fit = _cached(training.fit, "fit", BY_CONTENT, run_name="fit {model.name}")
+evaluate = _cached(evaluation.evaluate, "evaluate", BY_CONTENT)
+compare = _cached(comparison.compare, "compare", BY_CONTENT)
+score_batch = _cached(batch.score_batch, "score", BY_CONTENT)
+
+current_champion = _live(models.current_champion, "champion")
+judge = _live(gate.judge, "gate")
+trace = _live(lineage.trace, "lineage")
+register = _live(registration.register, "register")

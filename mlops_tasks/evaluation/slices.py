@@ -1,5 +1,7 @@
 """The primary metric on parts of the comparison set: where is the model worse than it looks?"""
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 
@@ -10,7 +12,7 @@ from mlops_tasks.evaluation.metrics import Array
 OTHER = "(all others)"
 MAX_LEVELS = 20
 SLICE_SAMPLES = 200
-NUMERIC_PARTS = 4
+MISSING = "(missing)"
 
 
 def slice_scores(
@@ -62,11 +64,24 @@ def slice_scores(
 
 
 def _levels(values: pl.Series) -> pl.Series:
+    """The level of each row, as text."""
     if values.dtype.is_numeric() and values.n_unique() > MAX_LEVELS:
-        edges = sorted({values.quantile(part / NUMERIC_PARTS) or 0.0 for part in (1, 2, 3)})
-        values = values.cut(edges, left_closed=True)
-    text = values.cast(pl.String).fill_null("(missing)")
+        return _quartiles(values)
+    text = values.cast(pl.String).fill_null(MISSING)
     common = text.value_counts(sort=True, name="rows").head(MAX_LEVELS)[text.name]
     return text.to_frame().select(
         pl.when(pl.col(text.name).is_in(common.implode())).then(text.name).otherwise(pl.lit(OTHER))
     )[text.name]
+
+
+def _quartiles(values: pl.Series) -> pl.Series:
+    quantiles = (values.quantile(part) for part in (0.25, 0.5, 0.75))
+    edges = sorted({edge for edge in quantiles if edge is not None})
+    names = [
+        f"below {edges[0]:g}",
+        *(f"{low:g} to {high:g}" for low, high in pairwise(edges)),
+        f"{edges[-1]:g} and above",
+    ]
+    place = np.searchsorted(edges, values.fill_null(np.nan).to_numpy(), side="right")
+    named = pl.Series(values.name, [names[min(index, len(edges))] for index in place])
+    return named.zip_with(values.is_not_null(), pl.Series([MISSING]))

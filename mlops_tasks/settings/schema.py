@@ -105,7 +105,7 @@ class PolicySettings(_Frozen):
     thresholds: dict[str, float] = {}
     slice_floor: float | None = None
     slice_minimum_rows: int = Field(default=200, ge=1)
-    margin: float = Field(default=0.002, ge=0.0)
+    margin: float = Field(default=0.005, ge=0.0)
     maximum_latency_ms: float | None = Field(default=None, gt=0.0)
     maximum_size_mib: float | None = Field(default=None, gt=0.0)
 

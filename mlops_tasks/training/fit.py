@@ -62,6 +62,7 @@ def fit(split: Split, models: Code, model: ModelSettings, seed: int, *, store: s
             next_step="check `model.params` and the types in schema.py",
         ) from error
     seconds = time.perf_counter() - started
+    _score_with_one_thread(estimator)
     uri, digest, size = put(store, lambda path: write_model(estimator, path), ".skops")
     return Candidate(
         uri,
@@ -75,6 +76,12 @@ def fit(split: Split, models: Code, model: ModelSettings, seed: int, *, store: s
         size,
         seconds,
     )
+
+
+def _score_with_one_thread(estimator: "BaseEstimator") -> None:
+    """Threads add up a forest's votes in whatever order they end: other last bits each time."""
+    names = [name for name in estimator.get_params() if name.split("__")[-1] == "n_jobs"]
+    estimator.set_params(**dict.fromkeys(names, 1))
 
 
 def build(models: Code, model: ModelSettings, columns: Columns, seed: int) -> "BaseEstimator":

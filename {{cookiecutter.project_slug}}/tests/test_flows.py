@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from mlops_tasks.data.frames import read_frame
 from mlops_tasks.testing.sandbox import Sandbox
+
 from {{ cookiecutter.__package_name }} import flows
 
 ROOT = Path(__file__).parents[1]

@@ -13,6 +13,7 @@ from mlops_tasks.settings import Settings
 from mlops_tasks.settings.compose import compose, options
 from mlops_tasks.training.fit import fit, scores_of
 from mlops_tasks.training.model_files import read_model
+
 from {{ cookiecutter.__package_name }}.model import MODELS
 
 ROOT = Path(__file__).parents[1]

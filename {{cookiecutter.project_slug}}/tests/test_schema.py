@@ -2,6 +2,7 @@
 
 import polars as pl
 import pytest
+
 from {{ cookiecutter.__package_name }}.schema import Flights
 
 

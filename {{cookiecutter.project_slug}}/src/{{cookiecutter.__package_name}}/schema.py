@@ -25,6 +25,6 @@ class Flights(dy.Schema):
     late = dy.Int64(nullable=False, is_in=[0, 1])
 
     @dy.rule()
-    def hour_is_that_of_the_departure(cls):  # noqa: ANN201, N805
+    def hour_is_that_of_the_departure(cls):
         """The scheduled hour repeats what the scheduled departure says."""
         return cls.scheduled_hour.col == cls.scheduled_departure.col.dt.hour()
