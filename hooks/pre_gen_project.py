@@ -41,8 +41,8 @@ FOLDER = re.compile(r"[\w .+@():\\/~=-]+")
 def main() -> int:
     """Print every problem; 0 if there is none."""
     if sys.version_info < (3, 11):
-        sentences = [f"This is Python {sys.version.split()[0]}: run Cookiecutter with 3.11 or later, "
-                     "for example `uvx --python 3.11 cookiecutter`."]
+        sentences = [f"This is Python {sys.version.split()[0]}: run Cookiecutter with 3.11 or "
+                     "later, for example `uvx --python 3.11 cookiecutter`."]
     else:
         sentences = problems(OPTIONS)
     print(*sentences, sep="\n", end="\n" if sentences else "", file=sys.stderr)
@@ -106,8 +106,8 @@ def check_repository(options):
         on_gitlab = host.startswith("gitlab.") or host.endswith(".gitlab.com")
         fitting = "github" if on_github else "gitlab" if on_gitlab else options["ci"]
         if options["ci"] != fitting:
-            yield (f"repository_url is on {host} but ci is {options['ci']}: choose ci={fitting}, or "
-                   "a repository where that CI runs.")
+            yield (f"repository_url is on {host} but ci is {options['ci']}: choose ci={fitting}, "
+                   "or a repository where that CI runs.")
 
 
 def check_data(options):
