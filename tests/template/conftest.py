@@ -56,9 +56,9 @@ class Desk:
     def cookiecutter(
         self, *options: str | Path, template: str | Path | None = None, **answers: str
     ) -> subprocess.CompletedProcess[str]:
-        pairs = [f"{name}={value}" for name, value in answers.items()]
-        command = [sys.executable, "-m", "cookiecutter", "--no-input", *options]
-        return self.run(*command, template or self.template, *pairs)
+        words: list[str | Path] = [sys.executable, "-m", "cookiecutter", "--no-input", *options]
+        words.append(template or self.template)
+        return self.run(*words, *(f"{name}={value}" for name, value in answers.items()))
 
     def replay(self, **answers: Any) -> subprocess.CompletedProcess[str]:
         """Answers that no command line could carry, taken from a file and not checked before."""
@@ -68,8 +68,8 @@ class Desk:
         first |= {"project_slug": "flight-delay", "__package_name": "flight_delay"}
         file = self.base / "answers.json"
         file.write_text(json.dumps({"cookiecutter": first | answers}), "utf-8")
-        command = [sys.executable, "-m", "cookiecutter", "--replay-file", file, self.template]
-        return self.run(*command)
+        python = (sys.executable, "-m", "cookiecutter")
+        return self.run(*python, "--replay-file", file, self.template)
 
     def make(self, *options: str | Path, **answers: str) -> Path:
         """Generate a project and return its folder."""

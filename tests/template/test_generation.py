@@ -347,7 +347,7 @@ def test_package_name_cannot_be_answered(desk: "Desk") -> None:
     assert_refused(done, desk.out, "__package_name is not the slug with '_'")
 
 
-def test_installed_package_is_refused(desk: "Desk", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_installed_package_is_refused(desk: "Desk") -> None:
     site = desk.base / "site"
     (site / "flight_delay").mkdir(parents=True)
     (site / "flight_delay" / "__init__.py").touch()
