@@ -303,9 +303,10 @@ def decode(data: bytes | str) -> Any:
 def _restore(raw: Any) -> Any:
     if isinstance(raw, list):
         return tuple(_restore(item) for item in raw)
-    if raw["type"] == "NoneType":
+    name = raw.get("type") if isinstance(raw, dict) else None
+    if name == "NoneType":
         return None
-    kind = next((kind for kind in ARTIFACTS if kind.__name__ == raw["type"]), None)
-    if kind is None:
-        raise ValueError(f"{raw['type']} is not an artifact type")
+    kind = next((kind for kind in ARTIFACTS if kind.__name__ == name), None)
+    if kind is None or "value" not in raw:
+        raise ValueError(f"{json.dumps(raw)[:80]} is not an artifact")
     return _adapter(kind).validate_python(raw["value"])

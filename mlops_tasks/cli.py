@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlops_tasks.errors import MlopsError
+from mlops_tasks.errors import Interrupted, MlopsError
 
 app = typer.Typer(
     help="Train, gate, register and score models of a project made from the template.",
@@ -151,12 +151,7 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments, standalone_mode=True)
     except MlopsError as error:
         _complain(str(error))
-        sys.exit(1)
-    except BaseException as error:
-        if not _is_interrupt(error):
-            raise
-        _complain("interrupted; nothing was registered")
-        sys.exit(INTERRUPTED)
+        sys.exit(INTERRUPTED if isinstance(error, Interrupted) else 1)
 
 
 def _complain(text: str) -> None:
@@ -164,12 +159,6 @@ def _complain(text: str) -> None:
     from rich.text import Text
 
     Console(stderr=True).print(Text("✗ ", "bold red").append(text, "default"), soft_wrap=True)
-
-
-def _is_interrupt(error: BaseException) -> bool:
-    """Ctrl-C, also in the clothes that Prefect puts on it."""
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return bool(names & {"KeyboardInterrupt", "TerminationSignal", "Abort"})
 
 
 def _plain_output_on_dumb_terminals() -> None:

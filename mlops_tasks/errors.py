@@ -10,9 +10,10 @@
     ├── StorageError         an object cannot be written or read back as it was
     │   └── AlteredObject    its content is not what its digest says
     ├── RegistryError        the tracking store or the registry refuses or does not answer
-    └── PlatformError        a local service does not start or a tool is missing
+    ├── PlatformError        a local service does not start or a tool is missing
+    └── Interrupted          the user pressed Ctrl-C
 
-Nothing here decides an exit code: `cli` maps the whole family to 1.
+Nothing here decides an exit code: `cli` maps `Interrupted` to 130 and all others to 1.
 """
 
 from collections.abc import Sequence
@@ -125,3 +126,7 @@ class RegistryError(MlopsError):
 
 class PlatformError(MlopsError):
     """A local service does not start, or a tool is missing."""
+
+
+class Interrupted(MlopsError):
+    """The user pressed Ctrl-C while a flow was running."""

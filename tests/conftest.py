@@ -97,15 +97,7 @@ def project(template: Path, tmp_path_factory: pytest.TempPathFactory, server: st
     (folder / "gitconfig").write_text("[user]\nname = Ada\nemail = ada@example.org\n")
     (folder / "none.yaml").write_text(f"cookiecutters_dir: {folder}\nreplay_dir: {folder}\n")
     run = {"check": True, "env": environment, "capture_output": True, "text": True}
-    generate = [
-        sys.executable,
-        "-m",
-        "cookiecutter",
-        str(template),
-        "--no-input",
-        "-o",
-        str(folder),
-    ]
+    cookiecutter = [sys.executable, "-m", "cookiecutter", "--no-input", "-o", str(folder)]
     subprocess.run([*cookiecutter, str(template)], **run)
     root = folder / "flight-delay"
     subprocess.run([sys.executable, "-m", "uv", "sync", "-q"], cwd=root, **run)

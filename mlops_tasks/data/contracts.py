@@ -4,10 +4,12 @@ Whether there are too many bad rows is decided by `max_bad_fraction`; bad rows b
 aside, counted, and never trained on. Nothing here changes a value.
 """
 
+import copy
 import types
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     import dataframely as dy
 
 MAX_EXAMPLES = 10
-ROW = "row_number"
+# With a space, so that no column of a contract has the name.
+ROW, BROKEN = "row number", "broken rules"
 FROM_THE_FUTURE = "from the future"
+LONGEST_NAMED = 200
 
 
 def validate(
@@ -52,7 +56,8 @@ def validate(
     ------
     ContractBroken
         If a column is missing or has the wrong type, if more rows are bad than is tolerated, or if
-        what remains cannot be learned from (no rows, no target values, one class).
+        what remains cannot be learned from (no rows, a row without time or target, one class,
+        classes that are not 0 and 1).
     """
     schema = load_contract(contract)
     columns_of(schema, data)
@@ -75,8 +80,7 @@ def admit(
     """
     schema = load_contract(contract)
     columns_of(schema, data)
-    if data.target not in raw.columns:
-        schema = _unlabelled(schema, data.target)
+    schema = _unlabelled(schema, data.target, data.target in raw.columns)
     where = f"{data.path} against {contract.reference}"
     kept, bad_rows = _admit(raw, schema, data, where, now)
     _not_empty(kept, where)
@@ -104,8 +108,15 @@ def _keep(frame: pl.DataFrame, raw: Dataset, store: str, bad_rows: int) -> Datas
     return replace(done, quarantined_rows=bad_rows)
 
 
-def _unlabelled(schema: type["dy.Schema"], target: str) -> type["dy.Schema"]:
-    """The columns of a contract without the target; rules over several columns do not apply."""
+def _unlabelled(schema: type["dy.Schema"], target: str, some: bool) -> type["dy.Schema"]:
+    """A contract whose target may be null, or where there is none: the columns without it.
+
+    Without the target, rules over several columns do not apply.
+    """
+    if some:
+        label = copy.copy(schema.columns()[target])
+        label.nullable = True
+        return _schema("SomeLabels", {target: label}, schema)
     kept = {name: column for name, column in schema.columns().items() if name != target}
     return _schema("Unlabelled", kept)
 
@@ -136,7 +147,8 @@ def columns_of(schema: type["dy.Schema"], data: DataSettings) -> Columns:
     Raises
     ------
     ProjectError
-        If the settings name a column that the contract does not have, or it has no primary key.
+        If the settings name a column that the contract does not have, the time column holds no
+        dates, or there is no primary key.
     """
     known = schema.columns()
     named = [data.target, data.time, data.group, *data.exclude]
@@ -146,6 +158,12 @@ def columns_of(schema: type["dy.Schema"], data: DataSettings) -> Columns:
             f"the contract has no column {unknown[0]!r}",
             where="data settings (target, time, group, exclude)",
             next_step=f"choose from {', '.join(known)}",
+        )
+    if data.time and not isinstance(known[data.time].dtype, pl.Date | pl.Datetime):
+        raise ProjectError(
+            f"the time column {data.time!r} is {known[data.time].dtype}",
+            where=schema.__name__,
+            next_step="make it `dy.Datetime` or `dy.Date`",
         )
     key = tuple(schema.primary_key())
     if not key:
@@ -176,8 +194,11 @@ def check_columns(schema: type["dy.Schema"], frame: pl.DataFrame, where: str) ->
         elif not column.validate_dtype(frame.schema[name]):
             problems.append(f"column {name!r} is {frame.schema[name]}, should be {column.dtype}")
     if problems:
+        named = [problem[:LONGEST_NAMED] for problem in problems[:MAX_EXAMPLES]]
+        if len(problems) > MAX_EXAMPLES:
+            named.append(f"… and {len(problems) - MAX_EXAMPLES} more")
         raise ContractBroken(
-            f"the columns break the contract: {'; '.join(problems[:MAX_EXAMPLES])}",
+            f"the columns break the contract: {'; '.join(named)}",
             where=where,
             next_step="correct the data, or change the contract in schema.py on purpose",
             rows=frame.height,
@@ -187,7 +208,7 @@ def check_columns(schema: type["dy.Schema"], frame: pl.DataFrame, where: str) ->
 def divide(
     schema: type["dy.Schema"], frame: pl.DataFrame, time: str | None, now: datetime
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows that fulfil the contract, and the others with `row_number` and `broken` (rules) added.
+    """Rows that fulfil the contract, and the others with columns `ROW` and `BROKEN` (rules) added.
 
     Duplicate keys break the contract for each of the rows that share the key.
     """
@@ -198,15 +219,15 @@ def divide(
     rules = [name for name in details.columns if name not in (*names, ROW)]
     marks = [pl.when(pl.col(rule) == "invalid").then(pl.lit(rule)) for rule in rules]
     broken = pl.concat_list(marks).list.drop_nulls()
-    bad = details.select(ROW, *names, broken.alias("broken"))
+    bad = details.select(ROW, *names, broken.alias(BROKEN))
     if time is not None:
-        future = numbered.filter(pl.col(time) > now).select(
-            ROW, *names, pl.lit([f"{time}|{FROM_THE_FUTURE}"]).alias("broken")
+        future = numbered.filter(pl.col(time) > _in_terms_of(frame[time], now)).select(
+            ROW, *names, pl.lit([f"{time}|{FROM_THE_FUTURE}"]).alias(BROKEN)
         )
         bad = (
             pl.concat([bad, future])
             .group_by(ROW, *names)
-            .agg(pl.col("broken").list.explode(keep_nulls=False, empty_as_null=False))
+            .agg(pl.col(BROKEN).list.explode(keep_nulls=False, empty_as_null=False))
         )
     bad = bad.sort(ROW)
     return numbered.join(bad, on=ROW, how="anti").select(names), bad
@@ -231,11 +252,19 @@ def within(frame: pl.DataFrame, data: DataSettings) -> pl.DataFrame:
     """The rows inside the window of the settings."""
     if data.time is None:
         return frame
+    time, times = pl.col(data.time), frame[data.time]
     if data.window.start is not None:
-        frame = frame.filter(pl.col(data.time) >= data.window.start)
+        frame = frame.filter(time >= _in_terms_of(times, data.window.start))
     if data.window.end is not None:
-        frame = frame.filter(pl.col(data.time) < data.window.end)
+        frame = frame.filter(time < _in_terms_of(times, data.window.end))
     return frame
+
+
+def _in_terms_of(times: pl.Series, moment: datetime) -> datetime:
+    """A moment with the time zone of a column, or without; what has none is taken as UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    zone = getattr(times.dtype, "time_zone", None)
+    return aware.astimezone(ZoneInfo(zone)) if zone else aware.astimezone(UTC).replace(tzinfo=None)
 
 
 def _order(schema: type["dy.Schema"], data: DataSettings) -> list[str]:
@@ -244,17 +273,31 @@ def _order(schema: type["dy.Schema"], data: DataSettings) -> list[str]:
 
 def _learnable(frame: pl.DataFrame, data: DataSettings, where: str) -> None:
     def refuse(what: str, next_step: str) -> ContractBroken:
-        return ContractBroken(what, where=where, next_step=next_step, rows=frame.height)
+        shown = what[:LONGEST_NAMED]
+        return ContractBroken(shown, where=where, next_step=next_step, rows=frame.height)
 
     _not_empty(frame, where)
-    target = frame[data.target].drop_nulls()
+    name, target = data.target, frame[data.target].drop_nulls()
     if target.is_empty():
-        raise refuse(f"target {data.target!r} has no values", "check how the data was made")
+        raise refuse(f"target {name!r} has no values", "check how the data was made")
     if target.n_unique() < 2:
         raise refuse(
-            f"target {data.target!r} has a single class: {target[0]!r}",
+            f"target {name!r} has a single class: {target[0]!r}",
             "widen `data.window` or check how the data was made",
         )
+    if target.dtype != pl.Boolean and not set(target.unique()) <= {0, 1}:
+        classes = target.unique().sort().head(MAX_EXAMPLES).to_list()
+        raise refuse(
+            f"target {name!r} has other classes than 0 and 1: {classes}",
+            "make them 0 and 1 where the data is made",
+        )
+    for column in (data.time, name):
+        if column is not None and (missing := frame[column].null_count()):
+            raise refuse(
+                f"{column!r} is missing in {missing} of {frame.height} rows",
+                f"say `nullable=False` for {column!r} in schema.py, so that `data.max_bad_fraction`"
+                " can put such rows aside; or narrow `data.window`",
+            )
 
 
 def _not_empty(frame: pl.DataFrame, where: str) -> None:
@@ -265,7 +308,7 @@ def _not_empty(frame: pl.DataFrame, where: str) -> None:
 
 
 def _too_many(bad: pl.DataFrame, rows: int, tolerated: float, where: str) -> ContractBroken:
-    counts = bad["broken"].explode().value_counts(sort=True)
+    counts = bad[BROKEN].explode().value_counts(sort=True)
     rules = ", ".join(f"{rule} ({count})" for rule, count in counts.head(MAX_EXAMPLES).rows())
     examples = [_example(row) for row in bad.head(MAX_EXAMPLES).iter_rows(named=True)]
     if bad.height > MAX_EXAMPLES:
@@ -282,10 +325,10 @@ def _too_many(bad: pl.DataFrame, rows: int, tolerated: float, where: str) -> Con
 
 
 def _example(row: dict[str, object]) -> str:
-    broken = row["broken"]
+    broken = row[BROKEN]
     assert isinstance(broken, list)
     said = []
     for rule in broken:
         column, _, check = str(rule).partition("|")
         said.append(f"{column} = {row[column]!r} breaks {check}" if check else f"breaks {rule}")
-    return f"row {row[ROW]}: {'; '.join(said)}"[:200]
+    return f"row {row[ROW]}: {'; '.join(said)}"[:LONGEST_NAMED]

@@ -29,7 +29,14 @@ def write_frame(frame: pl.DataFrame, store: str, *, region: str, dvc_rev: str = 
     StorageError
         If the store cannot be written; nothing is left under a final name.
     """
-    uri, digest, _ = put(store, lambda path: frame.write_parquet(path), ".parquet")
+
+    def write(path: Path) -> None:
+        try:
+            frame.write_parquet(path)
+        except pl.exceptions.ComputeError as error:  # this is how polars says: the disk is full
+            raise OSError(str(error).rpartition("IO error: ")[2]) from error
+
+    uri, digest, _ = put(store, write, ".parquet")
     return Dataset(uri, digest, frame.height, tuple(frame.columns), region, dvc_rev)
 
 
@@ -66,9 +73,10 @@ def read_file(path: Path) -> pl.DataFrame:
         raise DataError("the data file is empty (0 bytes)", where=str(path), next_step=_RESTORE)
     try:
         frame = reader(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"the data file is not readable as {path.suffix[1:]}: {str(error).splitlines()[0]}",
+            f"the data file is not readable as {path.suffix[1:]}: {said[:300]}",
             where=str(path),
             next_step=_RESTORE,
         ) from error

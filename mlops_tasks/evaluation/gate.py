@@ -70,7 +70,7 @@ def _evidence(
             found >= least,
             f"the comparison set has {found} {name}, the policy asks for {least}",
         )
-    measured = evaluation.primary in evaluation.metrics
+    measured = evaluation.primary in evaluation.metrics and evaluation.primary in METRICS
     yield Check(
         "primary metric",
         measured,
@@ -96,6 +96,9 @@ def _thresholds(evaluation: Evaluation, policy: PolicySettings) -> Iterator[Chec
 
 def _slices(evaluation: Evaluation, policy: PolicySettings) -> Iterator[Check]:
     if policy.slice_floor is None:
+        return
+    if evaluation.primary not in METRICS:
+        yield Check("slices", False, f"{evaluation.primary} is not a known metric")
         return
     higher = METRICS[evaluation.primary].higher_is_better
     large = [part for part in evaluation.slices if part.rows >= policy.slice_minimum_rows]

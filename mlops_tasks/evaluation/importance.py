@@ -26,7 +26,8 @@ def permutation_importance(
 ) -> tuple[Importance, ...]:
     """Importance of each column, most important first.
 
-    A feature is useless when its mean loss is less than two standard errors above zero.
+    A feature is useless when its mean loss is within two standard errors of zero. Were it useless,
+    the order as it is would be one more shuffle: its own score varies as much as that of each.
 
     Parameters
     ----------
@@ -57,6 +58,6 @@ def permutation_importance(
             shuffled = features.with_columns(features[name][order].alias(name))
             losses.append(sign * (whole - point(metric, target, predict(shuffled))))
         mean, std = float(np.mean(losses)), float(np.std(losses, ddof=1))
-        useless = mean <= 2 * std / np.sqrt(repeats)
+        useless = mean <= 2 * std * np.sqrt(1 + 1 / repeats)
         found.append(Importance(name, mean, std, bool(useless)))
     return tuple(sorted(found, key=lambda item: (-item.mean, item.feature)))

@@ -68,10 +68,11 @@ def _levels(values: pl.Series) -> pl.Series:
     if values.dtype.is_numeric() and values.n_unique() > MAX_LEVELS:
         return _quartiles(values)
     text = values.cast(pl.String).fill_null(MISSING)
-    common = text.value_counts(sort=True, name="rows").head(MAX_LEVELS)[text.name]
+    text = text.alias("level")  # the column's own name may be any, also that of the counts
+    common = text.value_counts(sort=True, name="rows").head(MAX_LEVELS)["level"]
     return text.to_frame().select(
-        pl.when(pl.col(text.name).is_in(common.implode())).then(text.name).otherwise(pl.lit(OTHER))
-    )[text.name]
+        pl.when(pl.col("level").is_in(common.implode())).then("level").otherwise(pl.lit(OTHER))
+    )["level"]
 
 
 def _quartiles(values: pl.Series) -> pl.Series:

@@ -3,13 +3,16 @@
 Flows that a worker runs do not come through here: they are the same functions, called by Prefect.
 """
 
+import contextlib
 import os
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from mlops_tasks.environment import home
-from mlops_tasks.errors import PlatformError
+from mlops_tasks.errors import Interrupted, PlatformError
 from mlops_tasks.project.locate import Project, locate
 from mlops_tasks.project.words import console
 from mlops_tasks.settings import Settings
@@ -62,8 +65,36 @@ def run_flow(
         from mlops_tasks.platform.progress import shown
 
         flow = project.flow(name)
-    with temporary_settings({PREFECT_TASKS_REFRESH_CACHE: fresh}), shown(console, waiting):
+    with (
+        _interruptible(name),
+        temporary_settings({PREFECT_TASKS_REFRESH_CACHE: fresh}),
+        shown(console, waiting),
+    ):
         return flow(list(overrides))
+
+
+@contextlib.contextmanager
+def _interruptible(name: str) -> Iterator[None]:
+    """Turn Ctrl-C inside the block into `Interrupted`, whatever Prefect makes of it on the way."""
+    pressed = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    except BaseException as error:
+        if not pressed:
+            raise
+        raise Interrupted(
+            "interrupted: nothing was registered after this point",
+            where=f"flow {name!r}",
+            next_step="run the same command again; finished steps are not repeated",
+        ) from error
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _hush() -> None:

@@ -1,4 +1,4 @@
-"""{{ cookiecutter.project_name }}: the contract, the models and the flows of this project.
+"""The contract, the models and the flows of {{ cookiecutter.project_slug }}.
 
 Importing mlops_tasks first switches the telemetry of Prefect, MLflow and DVC off.
 """

@@ -1,6 +1,7 @@
 """The data contract: what a row must look like before anything is learned from it."""
 
 import dataframely as dy
+import polars as pl
 
 
 class Flights(dy.Schema):
@@ -25,6 +26,6 @@ class Flights(dy.Schema):
     late = dy.Int64(nullable=False, is_in=[0, 1])
 
     @dy.rule()
-    def hour_is_that_of_the_departure(cls):
+    def hour_is_that_of_the_departure(cls) -> pl.Expr:
         """The scheduled hour repeats what the scheduled departure says."""
         return cls.scheduled_hour.col == cls.scheduled_departure.col.dt.hour()
