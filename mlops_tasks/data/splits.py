@@ -1,8 +1,9 @@
 """Dividing rows into what is learned from and what every model is judged on.
 
 Guarantees: the two parts share no row; `time` never lets a training row be later than a comparison
-row; `grouped` keeps a group on one side; `random`, `stratified` and `grouped` decide by a hash of
-the key or group, so that a row keeps its side when other rows come or go.
+row; `grouped` keeps a group on one side; `random` and `grouped` decide by a hash of the key or
+group, so that a row keeps its side when other rows come or go; `stratified` ranks by that hash
+within each class, so its shares are exact, and a row near the cut may change sides.
 """
 
 import hashlib
