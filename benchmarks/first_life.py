@@ -1,7 +1,7 @@
 """What a project's first life costs: generation, help, training against a plain script and ZenML.
 
-All contenders do the same work in fresh processes, each with its own registry and stores; the
-record in each registry (model digest, decision, metrics) is compared after each round.
+All contenders do the same work in fresh processes, with nothing cached, in turn; after each round
+the records in their registries (model digest, decision, metrics) are compared.
 
 Reproduce: uv run python benchmarks/first_life.py          (`--without-zenml`, `--rounds 5`)
 """
@@ -14,79 +14,50 @@ import platform
 import re
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from processes import ROOT, ZENML, CouldNotRun, clean, run, script, zenml_python
+from contenders import Contender, contenders
+from processes import ROOT, ZENML, CouldNotRun, Run, clean, run, script
 from rich.console import Console
 from rich.table import Table
 
 from mlops_tasks.platform.prefect_server import prefect_server
+from mlops_tasks.references import source_digest
 
 REPEATS = 5
 FIRST_SEED = 1000
-REFUSED = 3
 HEAVY = ("prefect", "mlflow", "dvc", "hydra")
-HERE = Path(__file__).parent
-CACHED_STEP = re.compile(r"✓ (.+?)\s+cached")
-STEP = re.compile(r"✓ (.+?)\s+(?:cached|[\d.]+ s)")
-AIMS = {"generation": 2.0, "help": 0.5, "plain": 1.3, "zenml": 0.5}
-console = Console(width=110)
-
-
-@dataclass
-class Contender:
-    """One way to do the same training, and how long each round took."""
-
-    name: str
-    command: tuple[str | Path, ...]
-    environment: dict[str, str]
-    seconds: list[float] = field(default_factory=list)
-    failure: str = ""
-
-    def train(self, seed: int, *options: str) -> tuple[float, str]:
-        """Wall seconds of a fresh process, and what it said on standard error."""
-        command = [*self.command, *options, f"seed={seed}"]
-        done = run(command, self.environment, expected=(0, REFUSED))
-        return done.seconds, done.messages
-
-    def record(self) -> dict[str, object]:
-        """What the latest run in this contender's registry says, without what is timing."""
-        from mlflow import MlflowClient
-
-        client = MlflowClient(f"sqlite:///{self.environment['MLOPS_HOME']}/mlflow.db")
-        names = [each.experiment_id for each in client.search_experiments()]
-        latest = client.search_runs(names, order_by=["start_time DESC"], max_results=1)[0]
-        metrics = {k: v for k, v in latest.data.metrics.items() if k != "latency_ms"}
-        tags = latest.data.tags
-        return {
-            "digest": tags["mlops.candidate_digest"],
-            "seed": tags["mlops.seed"],
-            "decision": tags["mlops.decision"],
-            "metrics": metrics,
-        }
+STEP = re.compile(r"✓ (.+?)\s+(cached|[\d.]+ s)")
+AIMS = {"generation": 2.0, "help": 0.5, "plain script": 1.3, "ZenML pipeline": 0.5}
+Tell = Callable[[str], None]
+console = Console(width=120)
 
 
 def main() -> None:
     options = _arguments()
     table = Table(title="First life of a project", title_justify="left")
-    for name in ("what", "median", "min to max", "aim", "met"):
+    for name in ("what", "median", "min to max", "CPU s", "aim", "met"):
         table.add_column(name, overflow="fold")
+    library = source_digest("mlops_tasks")
     with _folder(options.folder) as folder:
         _say(folder)
         _generation(table, folder)
         _help(table)
-        with prefect_server(folder / "server") as url:
-            project = _generate(folder / "projects" / "trained", folder / "ours")
-            everyone = _contenders(folder, project, url, options.without_zenml)
-            _warm_up(everyone)
-            same = _rounds(everyone, options.rounds)
+        with prefect_server(folder / "server") as url, console.status("") as status:
+            project = _project(folder)
+            status.update("making an environment for ZenML")
+            everyone = contenders(folder, project, url, not options.without_zenml)
+            _warm_up(everyone, status.update)
+            same = _rounds(everyone, options.rounds, status.update)
             _compared(table, everyone, same)
+            status.update("once more, with nothing changed")
             _again(table, everyone[0], FIRST_SEED + options.rounds)
     console.print(table)
+    if source_digest("mlops_tasks") != library:
+        console.print("[red]the library was edited meanwhile: measure again[/]")
     if not same:
         sys.exit("the contenders did not do the same work: the ratios mean nothing")
 
@@ -99,6 +70,8 @@ def _arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if options.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if options.folder and options.folder.exists() and any(options.folder.iterdir()):
+        parser.error("--folder must be new or empty: what is cached there would be measured")
     return options
 
 
@@ -115,8 +88,9 @@ def _folder(named: Path | None) -> Iterator[Path]:
 def _say(folder: Path) -> None:
     names = ("prefect", "mlflow", "scikit-learn", "polars")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs"
-    console.print(f"Python {platform.python_version()}, {versions}; {where}; load {_load()}")
+    versions += f"; {ZENML} in its own environment"
+    where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, load {_load()}"
+    console.print(f"Python {platform.python_version()}, {versions}; {where}", highlight=False)
     console.print(f"working in {folder}", highlight=False, soft_wrap=True)
 
 
@@ -126,20 +100,19 @@ def _load() -> str:
 
 def _generation(table: Table, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        seconds = [_generation_seconds(Path(scratch) / str(n), folder) for n in range(REPEATS)]
-    _row(table, "generate a project, wall s", seconds, AIMS["generation"])
+        runs = [_generate(Path(scratch) / str(number), folder) for number in range(REPEATS)]
+    _row(table, "generate a project, wall s", [r.seconds for r in runs], AIMS["generation"], runs)
 
 
-def _generation_seconds(target: Path, folder: Path) -> float:
-    command = [sys.executable, "-m", "cookiecutter", ROOT, "--no-input", "--output-dir", target]
-    return run(command, clean(MLOPS_HOME=str(folder / "generation"))).seconds
+def _generate(target: Path, folder: Path) -> Run:
+    cookiecutter = (sys.executable, "-m", "cookiecutter")
+    command = (*cookiecutter, ROOT, "--no-input", "--output-dir", target)
+    return run(command, clean(MLOPS_HOME=str(folder / "generation")))
 
 
-def _generate(target: Path, home: Path) -> Path:
-    if not target.exists():
-        command = [sys.executable, "-m", "cookiecutter", ROOT, "--no-input", "--output-dir", target]
-        run(command, clean(MLOPS_HOME=str(home)))
-    return next(target.iterdir())
+def _project(folder: Path) -> Path:
+    _generate(folder / "projects", folder)
+    return next((folder / "projects").iterdir())
 
 
 def _help(table: Table) -> None:
@@ -149,110 +122,97 @@ def _help(table: Table) -> None:
         code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
         loaded = json.loads(run([sys.executable, "-c", code]).output)
         heavy = [name for name in HEAVY if name in loaded]
-        what = f"heavy modules loaded by import {module}"
-        table.add_row(what, ", ".join(heavy) or "none", "", "none", _met(not heavy))
+        what = f"heavy modules after import {module}"
+        table.add_row(what, ", ".join(heavy) or "none", "", "", "none", _met(not heavy))
 
 
-def _contenders(folder: Path, project: Path, url: str, without_zenml: bool) -> list[Contender]:
-    """Ours first. Ours recomputes all steps (`--fresh`), as the others do."""
-
-    def state(name: str, **more: str) -> dict[str, str]:
-        return clean(MLOPS_HOME=str(folder / name), **more)
-
-    ours = (script("mlops"), "train", "--project", project)
-    plain = (sys.executable, HERE / "plain_script.py", project)
-    found = [
-        Contender("mlops train", ours, state("ours", PREFECT_API_URL=url)),
-        Contender("plain script", plain, state("plain")),
-    ]
-    if not without_zenml:
-        environment = state(
-            "zenml",
-            ZENML_CONFIG_PATH=str(folder / "zenml-config"),
-            ZENML_ANALYTICS_OPT_IN="false",
-            ZENML_LOGGING_VERBOSITY="WARN",
-        )
-        zenml = Contender("ZenML pipeline", (), environment)
-        found.append(zenml)
-        try:
-            with console.status(f"installing {ZENML}"):
-                python = zenml_python(folder / "zenml-environment")
-            zenml.command = (python, HERE / "zenml_pipeline.py", project)
-        except CouldNotRun as error:
-            zenml.failure = str(error)
-    return found
-
-
-def _train(contender: Contender, seed: int) -> float:
-    fresh = ("--fresh",) if contender.name == "mlops train" else ()
-    with console.status(f"{contender.name}, seed {seed}"):
-        return contender.train(seed, *fresh)[0]
-
-
-def _warm_up(everyone: Sequence[Contender]) -> None:
+def _warm_up(everyone: Sequence[Contender], tell: Tell) -> None:
     """One training each that does not count: databases, byte code, the first champion."""
     for each in everyone:
-        if each.failure:
-            continue
+        tell(f"{each.name}: warming up")
         try:
-            _train(each, FIRST_SEED)
+            if not each.failure:
+                each.train(FIRST_SEED)
         except CouldNotRun as error:
             if each is everyone[0]:
                 raise
             each.failure = str(error)
 
 
-def _rounds(everyone: Sequence[Contender], rounds: int) -> bool:
+def _rounds(everyone: Sequence[Contender], rounds: int, tell: Tell) -> bool:
     """Train all contenders in turn, another one first each time; was their work the same?"""
     running = [each for each in everyone if not each.failure]
     same = True
     for number in range(1, rounds + 1):
         shift = number % len(running)
         for each in [*running[shift:], *running[:shift]]:
-            each.seconds.append(_train(each, FIRST_SEED + number))
-        records = [each.record() for each in running]
-        equal = all(record == records[0] for record in records)
-        same = same and equal and records[0]["seed"] == str(FIRST_SEED + number)
+            tell(f"round {number} of {rounds}: {each.name}")
+            each.runs.append(each.train(FIRST_SEED + number))
+        equal = _equal(running, FIRST_SEED + number)
+        same = same and equal
         times = ", ".join(f"{each.name} {each.seconds[-1]:.1f} s" for each in running)
-        digests = {str(record["digest"])[:16] for record in records}
-        verdict = "same digest, decision and metrics" if equal else "NOT THE SAME"
-        said = f"{verdict}: {' '.join(sorted(digests))}, {records[0]['decision']}"
-        console.print(f"round {number}: {times}; {said}; load {_load()}", highlight=False)
+        console.print(f"round {number}: {times}; load {_load()}", highlight=False)
     return same
+
+
+def _equal(running: Sequence[Contender], seed: int) -> bool:
+    """Print what was made in a round; was it the same everywhere, and of this seed?"""
+    records = [each.record() for each in running]
+    equal = all(record == records[0] for record in records) and records[0]["seed"] == str(seed)
+    if equal:
+        said = f"all {len(records)} made {records[0]['digest']}, {records[0]['decision']}"
+    else:
+        said = f"[red]NOT THE SAME[/]: {[record['digest'] for record in records]}"
+    console.print(f"  seed {seed}: {said}", highlight=False, soft_wrap=True)
+    return equal
 
 
 def _compared(table: Table, everyone: Sequence[Contender], same: bool) -> None:
     table.add_section()
-    ours, *others = everyone
+    ours, plain, *_ = everyone
     for each in everyone:
         if each.failure:
-            table.add_row(each.name, f"could not run: {each.failure}", "", "", "no")
+            table.add_row(each.name, f"could not run: {each.failure}", "", "", "", "no")
         else:
-            _row(table, f"{each.name}, nothing cached, wall s", each.seconds)
-    for each, aim in zip(others, (AIMS["plain"], AIMS["zenml"]), strict=False):
-        if not each.failure:
-            pairs = zip(ours.seconds, each.seconds, strict=True)
-            _row(table, f"ratio mlops train / {each.name}", [a / b for a, b in pairs], aim)
-    count = sum(not each.failure for each in everyone)
-    table.add_row(f"same work in all {count} in each round", "", "", "yes", _met(same))
+            _row(table, f"{each.name}, nothing cached, wall s", each.seconds, runs=each.runs)
+    able = [each for each in everyone if not each.failure]
+    for each in able[1:]:
+        ratios = [a / b for a, b in zip(ours.seconds, each.seconds, strict=True)]
+        _row(table, f"ratio mlops train / {each.name}", ratios, AIMS[each.name])
+    for each in able:
+        if each is not plain and not plain.failure:
+            added = [a - b for a, b in zip(each.seconds, plain.seconds, strict=True)]
+            _row(table, f"{each.name}: added to the plain script, s", added)
+    table.add_row(f"same work in all {len(able)}, each round", "", "", "", "yes", _met(same))
 
 
 def _again(table: Table, ours: Contender, seed: int) -> None:
-    """The last training once more, with nothing changed and caching on."""
-    seconds, said = zip(*(ours.train(seed) for _ in range(2)), strict=True)
-    steps, cached = STEP.findall(said[-1]), CACHED_STEP.findall(said[-1])
+    """The last training again, with nothing changed and caching on."""
+    runs = [ours.train(seed, again=True) for _ in range(2)]
     table.add_section()
-    _row(table, "mlops train again, nothing changed, wall s", list(seconds))
-    live = [step for step in steps if step not in cached]
-    table.add_row("  steps cached", f"{len(cached)} of {len(steps)}: {', '.join(cached)}")
-    table.add_row("  steps done again", ", ".join(live))
+    seconds = [each.seconds for each in runs]
+    _row(table, "mlops train again, nothing changed, wall s", seconds, runs=runs)
+    steps = STEP.findall(runs[-1].messages)
+    cached = [name for name, how in steps if how == "cached"]
+    live = [name for name, how in steps if how != "cached"]
+    table.add_row(f"  cached: {len(cached)} of {len(steps)} steps", ", ".join(cached))
+    table.add_row("  done again", ", ".join(live))
+    ratio = median(seconds) / ours.middle
+    table.add_row("  ratio to nothing cached", f"{ratio:.2f}")
 
 
-def _row(table: Table, what: str, values: list[float], aim: float | None = None) -> None:
+def _row(
+    table: Table,
+    what: str,
+    values: Sequence[float],
+    aim: float | None = None,
+    runs: Sequence[Run] = (),
+) -> None:
     middle = median(values)
-    spread = f"{min(values):.2f} to {max(values):.2f}" if len(values) > 1 else "one value"
+    spread = f"{min(values):.2f} to {max(values):.2f}"
+    cpu = f"{median(each.cpu_seconds for each in runs):.2f}" if runs else ""
     verdict = ("", "") if aim is None else (f"at most {aim:g}", _met(middle <= aim))
-    table.add_row(what, f"{middle:.2f}", spread, *verdict)
+    table.add_row(what, f"{middle:.2f}", spread, cpu, *verdict)
 
 
 def _met(yes: bool) -> str:

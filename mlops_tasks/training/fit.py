@@ -63,6 +63,7 @@ def fit(split: Split, models: Code, model: ModelSettings, seed: int, *, store: s
         ) from error
     seconds = time.perf_counter() - started
     _score_with_one_thread(estimator)
+    _forget_threads_of_fitting(estimator)
     uri, digest, size = put(store, lambda path: write_model(estimator, path), ".skops")
     return Candidate(
         uri,
@@ -82,6 +83,13 @@ def _score_with_one_thread(estimator: "BaseEstimator") -> None:
     """Threads add up a forest's votes in whatever order they end: other last bits each time."""
     names = [name for name in estimator.get_params() if name.split("__")[-1] == "n_jobs"]
     estimator.set_params(**dict.fromkeys(names, 1))
+
+
+def _forget_threads_of_fitting(estimator: "BaseEstimator") -> None:
+    """Histogram boosting notes how many cores it was fitted on, and never reads that again."""
+    for part in (estimator, *estimator.get_params().values()):
+        if hasattr(part, "_bin_mapper"):
+            part._bin_mapper.n_threads = 1
 
 
 def build(models: Code, model: ModelSettings, columns: Columns, seed: int) -> "BaseEstimator":
