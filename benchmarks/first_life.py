@@ -22,6 +22,7 @@ from statistics import median
 from contenders import Contender, contenders
 from processes import ROOT, ZENML, CouldNotRun, Run, clean, run, script
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mlops_tasks.platform.prefect_server import prefect_server
@@ -90,7 +91,8 @@ def _say(folder: Path) -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     versions += f"; {ZENML} in its own environment"
     where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, load {_load()}"
-    console.print(f"Python {platform.python_version()}, {versions}; {where}", highlight=False)
+    said = f"Python {platform.python_version()}, {versions}; {where}"
+    console.print(said, highlight=False, markup=False)
     console.print(f"working in {folder}", highlight=False, soft_wrap=True)
 
 
@@ -172,7 +174,7 @@ def _compared(table: Table, everyone: Sequence[Contender], same: bool) -> None:
     ours, plain, *_ = everyone
     for each in everyone:
         if each.failure:
-            table.add_row(each.name, f"could not run: {each.failure}", "", "", "", "no")
+            table.add_row(each.name, escape(f"could not run: {each.failure}"), "", "", "", "no")
         else:
             _row(table, f"{each.name}, nothing cached, wall s", each.seconds, runs=each.runs)
     able = [each for each in everyone if not each.failure]

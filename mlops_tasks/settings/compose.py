@@ -7,6 +7,7 @@ what is allowed.
 
 import difflib
 import os
+import re
 import threading
 from collections.abc import Sequence
 from itertools import product
@@ -108,26 +109,61 @@ def _compose_plain(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], di
         before = GlobalHydra.instance().hydra
         GlobalHydra.instance().clear()
         try:
+            _refuse_hydras_own_keys(overrides, conf)
             with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
                 composed = hydra_compose(
                     "config", overrides=_lenient(overrides, conf), return_hydra_config=True
                 )
-                chosen = OmegaConf.to_container(composed.hydra.runtime.choices)
+                chosen: Any = OmegaConf.to_container(composed.hydra.runtime.choices)
+                _refuse_missing_options(chosen, conf)
                 with read_write(composed), open_dict(composed):
                     del composed["hydra"]
                 plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
-        except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        # ValueError: a file that is not UTF-8, a group that is null
+        except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
             raise _unknown(error, conf) from error
         finally:
             GlobalHydra.instance().hydra = before
     assert isinstance(plain, dict)
-    assert isinstance(chosen, dict)
     files = {"": conf / "config.yaml"} | {
-        str(group): conf / str(group) / f"{choice}.yaml"
+        str(group): _option_file(conf, group, choice)
         for group, choice in chosen.items()
         if choice and not str(group).startswith("hydra/")
     }
     return {str(key): value for key, value in plain.items()}, files
+
+
+def _refuse_hydras_own_keys(overrides: list[str], conf: Path) -> None:
+    """Nothing here runs by Hydra, and `hydra.searchpath` would import what a file names."""
+    import yaml
+
+    with (conf / "config.yaml").open(encoding="utf-8") as stream:
+        written = yaml.safe_load(stream)
+    named = [each for each in overrides if re.match(r"[+~]*hydra\b", each.strip())]
+    if named or (isinstance(written, dict) and "hydra" in written):
+        raise SettingsError(
+            f"{named[0] if named else 'hydra'}: Hydra's own settings cannot be changed",
+            where="an override" if named else str(conf / "config.yaml"),
+            next_step="leave it out",
+        )
+
+
+def _refuse_missing_options(chosen: dict[str, Any], conf: Path) -> None:
+    """Hydra itself says nothing where an `optional` group is given an option that is not there."""
+    known = options(conf.parent)
+    for group, choice in chosen.items():
+        if choice is None or group not in known:
+            continue
+        if not _option_file(conf, group, choice).is_file():
+            raise SettingsError(
+                f"{group} = {choice!r}: no such option{_did_you_mean(str(choice), known[group])}",
+                where=str(conf / group),
+                next_step=f"choose from {', '.join(known[group])}",
+            )
+
+
+def _option_file(conf: Path, group: str, choice: str) -> Path:
+    return conf / group / f"{choice.removesuffix('.yaml')}.yaml"
 
 
 def _lenient(overrides: list[str], conf: Path) -> list[str]:
@@ -149,8 +185,13 @@ def _lenient(overrides: list[str], conf: Path) -> list[str]:
 
 def _unknown(error: Exception, conf: Path) -> SettingsError:
     """What Hydra itself refuses: an option of a group that does not exist, bad grammar."""
+    told: BaseException = error
+    while not str(told).strip() and told.__cause__ is not None:
+        told = told.__cause__
+    text = " ".join(str(told).partition("Config search path")[0].split())[:300]
+    group, _, name = str(getattr(error, "missing_cfg_file", "")).rpartition("/")
     return SettingsError(
-        " ".join(str(error).partition("Config search path")[0].split())[:300],
+        text + _did_you_mean(name, options(conf.parent).get(group, [])),
         where=str(conf),
         next_step=f"choose from {_choices(conf)}",
     )
@@ -166,21 +207,40 @@ def _explain(error: ValidationError, files: dict[str, Path], conf: Path) -> Sett
     lines, places = [], []
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"])
-        group = str(problem["loc"][0]) if problem["loc"] else ""
         line = f"{key}: {problem['msg']}"
         if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(problem["loc"][-1]), _leaf_keys(Settings), n=1)
-            line = f"{key} = {problem['input']!r}: no such key"
-            line += f" (did you mean {near[0]!r}?)" if near else ""
+            line = f"{key} = {_short(problem['input'])}: no such key"
+            line += _did_you_mean(str(problem["loc"][-1]), _leaf_keys(Settings))
         elif problem["type"] != "missing":
             line = f"{key} = {_short(problem['input'])}: {problem['msg']}"
         lines.append(line)
-        places.append(str(files.get(group, files[""])))
+        places += _places(problem["loc"], files)
     return SettingsError(
         "the configuration is not valid: " + "; ".join(lines),
         where=", ".join(dict.fromkeys(places)) + " or an override",
         next_step=f"correct it and look with `mlops config`; the groups are {_choices(conf)}",
     )
+
+
+def _places(loc: tuple[int | str, ...], files: dict[str, Path]) -> list[str]:
+    """The chosen files that mention the key, or the file where it belongs.
+
+    Besides the file of its group these are files that may set any key: `config.yaml`, experiments.
+    """
+    group, key = (str(loc[0]), str(loc[-1])) if loc else ("", "")
+    own = files.get(group, files[""])
+    if len(loc) == 1 and group in files:
+        return [str(own)]
+    able = [own, *(file for name, file in files.items() if name not in Settings.model_fields)]
+    texts = {file: file.read_text(encoding="utf-8") for file in able if file.is_file()}
+    mentioned = re.compile(rf"\b{re.escape(key)}\b")
+    found = [str(file) for file, text in texts.items() if mentioned.search(text)]
+    return list(dict.fromkeys(found)) or [str(own)]
+
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def _leaf_keys(model: Any) -> list[str]:

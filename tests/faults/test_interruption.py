@@ -37,7 +37,7 @@ def test_interrupting_leaves_no_half_registered_model(
 ) -> None:
     """The signal comes when `step` is reported done, so during what follows it."""
     ours = project.with_home(tmp_path / "home")
-    process = start(ours, "train", "model.params.trees=300")
+    process = start(ours, "train", "model=linear")
     seen = ""
     assert process.stderr is not None
     for line in process.stderr:
@@ -59,7 +59,7 @@ def test_interrupting_leaves_no_half_registered_model(
             for run in client.search_runs([experiment.experiment_id]):
                 assert run.info.status != "RUNNING"
 
-    ours.run("mlops", "train", "model.params.trees=300")
+    ours.run("mlops", "train", "model=linear")
     assert [int(v.version) for v in store(ours).search_model_versions("name='flight-delay'")] == [1]
 
 

@@ -207,23 +207,21 @@ SUBPROCESS = """
 
 
 def test_fresh_processes_make_the_same_models_and_scores(parts: Split, tmp_path: Path) -> None:
-    found = []
-    for number, cores in ((1, "1"), (2, "3")):
+    def start(number: int) -> subprocess.Popen[bytes]:
         environment = os.environ | {
             "PYTHONHASHSEED": str(number),
             "PYTHONPATH": str(Path(__file__).parent),
-            "OMP_NUM_THREADS": cores,
+            "OMP_NUM_THREADS": str(number),
         }
-        program = textwrap.dedent(SUBPROCESS)
-        done = subprocess.run(
-            [sys.executable, "-c", program, str(number), str(tmp_path / str(number))],
-            input=encode(parts),
-            env=environment,
-            capture_output=True,
-            check=False,
-        )
-        assert not done.returncode, done.stderr.decode()
-        found.append(done.stdout.decode().splitlines())
+        command = [sys.executable, "-c", textwrap.dedent(SUBPROCESS), str(number)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen([*command, str(tmp_path / str(number))], env=environment, **pipes)
+
+    found = []
+    for process in [start(1), start(2)]:
+        out, said = process.communicate(encode(parts))
+        assert not process.returncode, said.decode()
+        found.append(out.decode().splitlines())
     assert found[0] == found[1]
     assert len({line.split()[1] for line in found[0]}) == 5
 
