@@ -99,6 +99,17 @@ def test_a_missing_object_is_an_error(tmp_path: Path, store: str) -> None:
     assert caught.value.next_step
 
 
+def test_an_object_gets_its_name_by_renaming_and_only_then(tmp_path: Path) -> None:
+    seen = []
+
+    def write(path: Path) -> None:
+        path.write_bytes(CONTENT)
+        seen.append((path.stat().st_ino, final(tmp_path)))
+
+    uri, _, _ = put(str(tmp_path), write, ".bin")
+    assert seen == [(Path(uri).stat().st_ino, [])]
+
+
 def test_a_failing_writer_leaves_nothing(tmp_path: Path) -> None:
     def fail(path: Path) -> None:
         path.write_bytes(CONTENT)

@@ -5,28 +5,29 @@ aside, counted, and never trained on. Nothing here changes a value.
 """
 
 import copy
-import types
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from mlops_tasks.artifacts import Code, Columns, Dataset
 from mlops_tasks.data.frames import read_frame, write_frame
+from mlops_tasks.data.violations import (
+    LONGEST_NAMED,
+    MAX_EXAMPLES,
+    check_columns,
+    divide,
+    in_terms_of,
+    schema_of,
+    too_many,
+)
 from mlops_tasks.errors import ContractBroken, ProjectError
 from mlops_tasks.references import load
 from mlops_tasks.settings.schema import DataSettings
 
 if TYPE_CHECKING:
     import dataframely as dy
-
-MAX_EXAMPLES = 10
-# With a space, so that no column of a contract has the name.
-ROW, BROKEN = "row number", "broken rules"
-FROM_THE_FUTURE = "from the future"
-LONGEST_NAMED = 200
 
 
 def validate(
@@ -99,7 +100,7 @@ def _admit(
     check_columns(schema, frame, where)
     good, bad = divide(schema, frame, data.time, now or datetime.now(UTC).replace(tzinfo=None))
     if bad.height > data.max_bad_fraction * frame.height:
-        raise _too_many(bad, frame.height, data.max_bad_fraction, where)
+        raise too_many(bad, frame.height, data.max_bad_fraction, where)
     return within(good.sort(_order(schema, data)), data), bad.height
 
 
@@ -116,9 +117,9 @@ def _unlabelled(schema: type["dy.Schema"], target: str, some: bool) -> type["dy.
     if some:
         label = copy.copy(schema.columns()[target])
         label.nullable = True
-        return _schema("SomeLabels", {target: label}, schema)
+        return schema_of("SomeLabels", {target: label}, schema)
     kept = {name: column for name, column in schema.columns().items() if name != target}
-    return _schema("Unlabelled", kept)
+    return schema_of("Unlabelled", kept)
 
 
 def load_contract(contract: Code) -> type["dy.Schema"]:
@@ -185,86 +186,16 @@ def columns_of(schema: type["dy.Schema"], data: DataSettings) -> Columns:
     )
 
 
-def check_columns(schema: type["dy.Schema"], frame: pl.DataFrame, where: str) -> None:
-    """Raise `ContractBroken` for every missing column and wrong type, all at once."""
-    problems = []
-    for name, column in schema.columns().items():
-        if name not in frame.columns:
-            problems.append(f"column {name!r} is missing")
-        elif not column.validate_dtype(frame.schema[name]):
-            problems.append(f"column {name!r} is {frame.schema[name]}, should be {column.dtype}")
-    if problems:
-        named = [problem[:LONGEST_NAMED] for problem in problems[:MAX_EXAMPLES]]
-        if len(problems) > MAX_EXAMPLES:
-            named.append(f"… and {len(problems) - MAX_EXAMPLES} more")
-        raise ContractBroken(
-            f"the columns break the contract: {'; '.join(named)}",
-            where=where,
-            next_step="correct the data, or change the contract in schema.py on purpose",
-            rows=frame.height,
-        )
-
-
-def divide(
-    schema: type["dy.Schema"], frame: pl.DataFrame, time: str | None, now: datetime
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows that fulfil the contract, and the others with columns `ROW` and `BROKEN` (rules) added.
-
-    Duplicate keys break the contract for each of the rows that share the key.
-    """
-    names = list(schema.columns())
-    numbered = frame.select(names).with_row_index(ROW)
-    _, failure = _numbered(schema).filter(numbered)
-    details = failure.details()
-    rules = [name for name in details.columns if name not in (*names, ROW)]
-    marks = [pl.when(pl.col(rule) == "invalid").then(pl.lit(rule)) for rule in rules]
-    broken = pl.concat_list(marks).list.drop_nulls()
-    bad = details.select(ROW, *names, broken.alias(BROKEN))
-    if time is not None:
-        future = numbered.filter(pl.col(time) > _in_terms_of(frame[time], now)).select(
-            ROW, *names, pl.lit([f"{time}|{FROM_THE_FUTURE}"]).alias(BROKEN)
-        )
-        bad = (
-            pl.concat([bad, future])
-            .group_by(ROW, *names)
-            .agg(pl.col(BROKEN).list.explode(keep_nulls=False, empty_as_null=False))
-        )
-    bad = bad.sort(ROW)
-    return numbered.join(bad, on=ROW, how="anti").select(names), bad
-
-
-def _numbered(schema: type["dy.Schema"]) -> type["dy.Schema"]:
-    """The same contract with a row number, so that a bad row can be named."""
-    import dataframely as dy
-
-    return _schema("Numbered", {ROW: dy.UInt32(nullable=False)}, schema)
-
-
-def _schema(
-    name: str, columns: dict[str, "dy.Column"], base: type["dy.Schema"] | None = None
-) -> type["dy.Schema"]:
-    import dataframely as dy
-
-    return types.new_class(name, (base or dy.Schema,), exec_body=lambda body: body.update(columns))
-
-
 def within(frame: pl.DataFrame, data: DataSettings) -> pl.DataFrame:
     """The rows inside the window of the settings."""
     if data.time is None:
         return frame
     time, times = pl.col(data.time), frame[data.time]
     if data.window.start is not None:
-        frame = frame.filter(time >= _in_terms_of(times, data.window.start))
+        frame = frame.filter(time >= in_terms_of(times, data.window.start))
     if data.window.end is not None:
-        frame = frame.filter(time < _in_terms_of(times, data.window.end))
+        frame = frame.filter(time < in_terms_of(times, data.window.end))
     return frame
-
-
-def _in_terms_of(times: pl.Series, moment: datetime) -> datetime:
-    """A moment with the time zone of a column, or without; what has none is taken as UTC."""
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    zone = getattr(times.dtype, "time_zone", None)
-    return aware.astimezone(ZoneInfo(zone)) if zone else aware.astimezone(UTC).replace(tzinfo=None)
 
 
 def _order(schema: type["dy.Schema"], data: DataSettings) -> list[str]:
@@ -305,30 +236,3 @@ def _not_empty(frame: pl.DataFrame, where: str) -> None:
         raise ContractBroken(
             "no rows are left in the window", where=where, next_step="widen `data.window`"
         )
-
-
-def _too_many(bad: pl.DataFrame, rows: int, tolerated: float, where: str) -> ContractBroken:
-    counts = bad[BROKEN].explode().value_counts(sort=True)
-    rules = ", ".join(f"{rule} ({count})" for rule, count in counts.head(MAX_EXAMPLES).rows())
-    examples = [_example(row) for row in bad.head(MAX_EXAMPLES).iter_rows(named=True)]
-    if bad.height > MAX_EXAMPLES:
-        examples.append(f"… and {bad.height - MAX_EXAMPLES} more")
-    return ContractBroken(
-        f"{bad.height} of {rows} rows ({bad.height / rows:.2%}) break the contract, "
-        f"{tolerated:.2%} are tolerated: {rules}",
-        where=where,
-        next_step="correct the rows, or tolerate them with `data.max_bad_fraction=…`",
-        rows=rows,
-        bad_rows=bad.height,
-        examples=examples,
-    )
-
-
-def _example(row: dict[str, object]) -> str:
-    broken = row[BROKEN]
-    assert isinstance(broken, list)
-    said = []
-    for rule in broken:
-        column, _, check = str(rule).partition("|")
-        said.append(f"{column} = {row[column]!r} breaks {check}" if check else f"breaks {rule}")
-    return f"row {row[ROW]}: {'; '.join(said)}"[:LONGEST_NAMED]

@@ -11,16 +11,9 @@ import polars as pl
 import pytest
 
 from mlops_tasks.artifacts import Code, Dataset
-from mlops_tasks.data.contracts import (
-    BROKEN,
-    MAX_EXAMPLES,
-    ROW,
-    admit,
-    columns_of,
-    divide,
-    validate,
-)
+from mlops_tasks.data.contracts import admit, columns_of, validate
 from mlops_tasks.data.frames import read_file, read_frame, write_frame
+from mlops_tasks.data.violations import BROKEN, MAX_EXAMPLES, ROW, divide
 from mlops_tasks.errors import AlteredObject, ContractBroken, DataError, ProjectError, StorageError
 from mlops_tasks.settings import DataSettings
 
@@ -546,7 +539,7 @@ def test_a_reference_to_something_else(held: Held, store: str, reference: str, s
         ("a.csv", b"a,b\n1,2,3\n", "not readable as csv"),
         ("a.csv", b"a,b\n", "no rows"),
         ("a.ndjson", b"{", "not readable as ndjson"),
-        ("a.ndjson", b"x" * 100_000, "not readable as ndjson"),
+        pytest.param("a.ndjson", b"x" * 100_000, "not readable as ndjson", id="long"),
         ("a.ndjson", b"\xff\xfe", "not readable as ndjson"),
         ("a.xlsx", b"PK", "ending in '.xlsx' cannot be read"),
         ("a", b"x", "ending in '' cannot be read"),
@@ -586,18 +579,16 @@ def test_damaged_parquet_is_a_data_error_or_readable(tmp_path: Path) -> None:
     frame_of(200).write_parquet(tmp_path / "whole.parquet")
     whole = (tmp_path / "whole.parquet").read_bytes()
     generator, messages = random.Random(1), []
-    for number in range(300):
-        data = bytearray(whole)
-        for _ in range(generator.choice([1, 5, 50])):
-            data[-1 - generator.randrange(min(len(data), 3_000))] = generator.randrange(256)
-        if number % 3 == 0:
-            del data[generator.randrange(len(data)) :]
+    flipped = [(place, whole[-place] ^ 255) for place in range(600, 900)]
+    cut = [whole[: generator.randrange(len(whole))] for _ in range(50)]
+    spoilt = [whole[:-place] + bytes([byte]) + whole[1 - place :] for place, byte in flipped]
+    for data in (*spoilt, *cut):
         (tmp_path / "a.parquet").write_bytes(data)
         try:
             read_file(tmp_path / "a.parquet")
         except DataError as error:
             messages.append(str(error))
-    assert len(messages) > 200
+    assert len(messages) > 100
     assert max(len(message) for message in messages) < LONGEST
 
 

@@ -31,7 +31,7 @@ def store(project: Generated) -> MlflowClient:
     return MlflowClient(uri, registry_uri=uri)
 
 
-@pytest.mark.parametrize("step", ["validate", "split", "champion", "lineage"])
+@pytest.mark.parametrize("step", ["split", "lineage"])
 def test_interrupting_leaves_no_half_registered_model(
     project: Generated, tmp_path: Path, step: str
 ) -> None:
@@ -44,8 +44,7 @@ def test_interrupting_leaves_no_half_registered_model(
         seen += line
         if step in line:
             break
-    if step == "split":
-        time.sleep(1.5)  # into the fit
+    time.sleep(1.5 if step == "split" else 0.2)  # into the fit, or into the registration
     os.killpg(process.pid, signal.SIGINT)
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 130, seen + rest

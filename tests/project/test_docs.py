@@ -58,10 +58,11 @@ def test_ci_calls_the_readmes_test_command() -> None:
     assert blocks("README.md")[1].strip() in (REPO / ".ci" / "run").read_text()
 
 
-@pytest.mark.parametrize("page", sorted(REPO.glob("**/*.md")), ids=lambda page: page.name)
+PAGES = [*REPO.glob("*.md"), *REPO.glob("docs/*.md"), *REPO.glob("benchmarks/*.md")]
+
+
+@pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    if ".venv" in page.parts or "cookiecutter" in str(page.relative_to(REPO)):
-        return
     for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
 

@@ -56,11 +56,7 @@ def test_telemetry_is_off_wherever_flows_run(project: Generated) -> None:
             assert re.search(rf'{variable}[=:] ?"?{value}"?', text), (name, variable)
 
 
-def test_its_own_tests_are_green(project: Generated) -> None:
-    done = project.run("pytest", "-q", "-p", "no:xdist", "-p", "no:timeout")
-    assert "14 passed" in done.stdout
-
-
+# That its own tests are green is seen in test_docs, where the tutorial runs them.
 MUTATIONS = [
     # file, old, new, the test that must notice
     ("schema.py", "min_exclusive=0)", ")", "test_schema.py"),

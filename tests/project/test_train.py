@@ -147,10 +147,10 @@ def test_from_python_the_result_is_the_same(trained: Generated, forest: dict[str
 def test_a_sweep_trains_each_combination_and_compare_shows_all(
     trained: Generated, forest: dict[str, Any], client: MlflowClient
 ) -> None:
-    done = trained.run("mlops", "train", "-m", "model=linear,boosting", "seed=1,2", "--json")
+    done = trained.run("mlops", "train", "-m", "model=linear,boosting", "seed=2", "--json")
     results = json.loads(done.stdout)
-    assert len(results) == 4
-    assert len({result["candidate_digest"] for result in results}) >= 3
+    assert len(results) == 2
+    assert results[0]["candidate_digest"] != results[1]["candidate_digest"]
 
     rows = json.loads(trained.run("mlops", "compare", "--json").stdout)
     assert {row["model"] for row in rows} == {"tree", "forest", "linear", "boosting"}

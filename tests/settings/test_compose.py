@@ -303,8 +303,8 @@ def test_options_may_be_named_as_files(root: Path) -> None:
         "evaluation.slices=origin",
         "hydra.run.dir=x",
         "hydra/launcher=x",
-        "data.nope=" + "y" * 10_000,
-        "data.path=" + "[" * 200,
+        pytest.param("data.nope=" + "y" * 10_000, id="long"),
+        pytest.param("data.path=" + "[" * 200, id="deep"),
     ],
 )
 def test_whatever_is_wrong_is_a_settings_error(root: Path, override: str) -> None:

@@ -206,6 +206,7 @@ SUBPROCESS = """
 """
 
 
+@pytest.mark.slow
 def test_fresh_processes_make_the_same_models_and_scores(parts: Split, tmp_path: Path) -> None:
     def start(number: int) -> subprocess.Popen[bytes]:
         environment = os.environ | {

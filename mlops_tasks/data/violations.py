@@ -1,0 +1,121 @@
+"""What is wrong with rows: which break the contract, in which rules, told within bounds.
+
+How many bad rows are too many is decided in `contracts`.
+"""
+
+import types
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from mlops_tasks.errors import ContractBroken
+
+if TYPE_CHECKING:
+    import dataframely as dy
+
+MAX_EXAMPLES = 10
+# With a space, so that no column of a contract has the name.
+ROW, BROKEN = "row number", "broken rules"
+FROM_THE_FUTURE = "from the future"
+LONGEST_NAMED = 200
+
+
+def check_columns(schema: type["dy.Schema"], frame: pl.DataFrame, where: str) -> None:
+    """Raise `ContractBroken` for every missing column and wrong type, all at once."""
+    problems = []
+    for name, column in schema.columns().items():
+        if name not in frame.columns:
+            problems.append(f"column {name!r} is missing")
+        elif not column.validate_dtype(frame.schema[name]):
+            problems.append(f"column {name!r} is {frame.schema[name]}, should be {column.dtype}")
+    if problems:
+        named = [problem[:LONGEST_NAMED] for problem in problems[:MAX_EXAMPLES]]
+        if len(problems) > MAX_EXAMPLES:
+            named.append(f"… and {len(problems) - MAX_EXAMPLES} more")
+        raise ContractBroken(
+            f"the columns break the contract: {'; '.join(named)}",
+            where=where,
+            next_step="correct the data, or change the contract in schema.py on purpose",
+            rows=frame.height,
+        )
+
+
+def divide(
+    schema: type["dy.Schema"], frame: pl.DataFrame, time: str | None, now: datetime
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows that fulfil the contract, and the others with columns `ROW` and `BROKEN` (rules) added.
+
+    Duplicate keys break the contract for each of the rows that share the key.
+    """
+    names = list(schema.columns())
+    numbered = frame.select(names).with_row_index(ROW)
+    _, failure = _numbered(schema).filter(numbered)
+    details = failure.details()
+    rules = [name for name in details.columns if name not in (*names, ROW)]
+    marks = [pl.when(pl.col(rule) == "invalid").then(pl.lit(rule)) for rule in rules]
+    broken = pl.concat_list(marks).list.drop_nulls()
+    bad = details.select(ROW, *names, broken.alias(BROKEN))
+    if time is not None:
+        future = numbered.filter(pl.col(time) > in_terms_of(frame[time], now)).select(
+            ROW, *names, pl.lit([f"{time}|{FROM_THE_FUTURE}"]).alias(BROKEN)
+        )
+        bad = (
+            pl.concat([bad, future])
+            .group_by(ROW, *names)
+            .agg(pl.col(BROKEN).list.explode(keep_nulls=False, empty_as_null=False))
+        )
+    bad = bad.sort(ROW)
+    return numbered.join(bad, on=ROW, how="anti").select(names), bad
+
+
+def too_many(bad: pl.DataFrame, rows: int, tolerated: float, where: str) -> ContractBroken:
+    """The error that counts the bad rows by rule and shows the first of them."""
+    counts = bad[BROKEN].explode().value_counts(sort=True)
+    rules = ", ".join(f"{rule} ({count})" for rule, count in counts.head(MAX_EXAMPLES).rows())
+    examples = [_example(row) for row in bad.head(MAX_EXAMPLES).iter_rows(named=True)]
+    if bad.height > MAX_EXAMPLES:
+        examples.append(f"… and {bad.height - MAX_EXAMPLES} more")
+    return ContractBroken(
+        f"{bad.height} of {rows} rows ({bad.height / rows:.2%}) break the contract, "
+        f"{tolerated:.2%} are tolerated: {rules}",
+        where=where,
+        next_step="correct the rows, or tolerate them with `data.max_bad_fraction=…`",
+        rows=rows,
+        bad_rows=bad.height,
+        examples=examples,
+    )
+
+
+def in_terms_of(times: pl.Series, moment: datetime) -> datetime:
+    """A moment with the time zone of a column, or without; what has none is taken as UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    zone = getattr(times.dtype, "time_zone", None)
+    return aware.astimezone(ZoneInfo(zone)) if zone else aware.astimezone(UTC).replace(tzinfo=None)
+
+
+def _numbered(schema: type["dy.Schema"]) -> type["dy.Schema"]:
+    """The same contract with a row number, so that a bad row can be named."""
+    import dataframely as dy
+
+    return schema_of("Numbered", {ROW: dy.UInt32(nullable=False)}, schema)
+
+
+def schema_of(
+    name: str, columns: dict[str, "dy.Column"], base: type["dy.Schema"] | None = None
+) -> type["dy.Schema"]:
+    """A contract made of columns, on top of another one where given."""
+    import dataframely as dy
+
+    return types.new_class(name, (base or dy.Schema,), exec_body=lambda body: body.update(columns))
+
+
+def _example(row: dict[str, object]) -> str:
+    broken = row[BROKEN]
+    assert isinstance(broken, list)
+    said = []
+    for rule in broken:
+        column, _, check = str(rule).partition("|")
+        said.append(f"{column} = {row[column]!r} breaks {check}" if check else f"breaks {rule}")
+    return f"row {row[ROW]}: {'; '.join(said)}"[:LONGEST_NAMED]
