@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -23,10 +23,11 @@ class Generated:
 
     root: Path
     environment: dict[str, str]
+    programs: Path
 
     def run(self, *words: str, check: bool = True, **more: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the project's virtual environment, in the project."""
-        program = self.root / ".venv" / "bin" / words[0]
+        program = self.programs / words[0]
         command = [str(program) if program.exists() else words[0], *words[1:]]
         done = subprocess.run(
             command,
@@ -42,18 +43,18 @@ class Generated:
 
     def with_home(self, home: Path) -> "Generated":
         """The same project with a state of its own."""
-        return Generated(self.root, self.environment | {"MLOPS_HOME": str(home)})
+        return replace(self, environment=self.environment | {"MLOPS_HOME": str(home)})
 
     def copy(self, folder: Path) -> "Generated":
-        """A copy that a test may spoil; the installed package still points here, so set it anew."""
+        """A copy that a test may spoil; it shares the virtual environment, but not the sources."""
         target = folder / self.root.name
-        shutil.copytree(self.root, target, symlinks=True)
+        shutil.copytree(self.root, target, ignore=shutil.ignore_patterns(".venv", ".*_cache"))
         source = str(target / "src")
         environment = self.environment | {
             "PYTHONPATH": source,
             "MLOPS_HOME": str(folder / "home"),
         }
-        return Generated(target, environment)
+        return Generated(target, environment, self.programs)
 
 
 @pytest.fixture(scope="session")
@@ -101,4 +102,4 @@ def project(template: Path, tmp_path_factory: pytest.TempPathFactory, server: st
     subprocess.run([*cookiecutter, str(template)], **run)
     root = folder / "flight-delay"
     subprocess.run([sys.executable, "-m", "uv", "sync", "-q"], cwd=root, **run)
-    return Generated(root, environment)
+    return Generated(root, environment, root / ".venv" / "bin")

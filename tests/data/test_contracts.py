@@ -575,20 +575,22 @@ def test_the_same_rows_from_each_kind_of_file(tmp_path: Path) -> None:
 
 
 def test_damaged_parquet_is_a_data_error_or_readable(tmp_path: Path) -> None:
-    """Polars panics on some of these, which is not even an `Exception`."""
+    """On some of these polars panics, which is not even an `Exception`."""
     frame_of(200).write_parquet(tmp_path / "whole.parquet")
     whole = (tmp_path / "whole.parquet").read_bytes()
     generator, messages = random.Random(1), []
-    flipped = [(place, whole[-place] ^ 255) for place in range(600, 900)]
     cut = [whole[: generator.randrange(len(whole))] for _ in range(50)]
-    spoilt = [whole[:-place] + bytes([byte]) + whole[1 - place :] for place, byte in flipped]
-    for data in (*spoilt, *cut):
+    one_bit = [
+        whole[:-place] + bytes([whole[-place] ^ 1]) + whole[1 - place :]
+        for place in range(680, 770)  # the account of the columns, before the footer's end
+    ]
+    for data in (*one_bit, *cut):
         (tmp_path / "a.parquet").write_bytes(data)
         try:
             read_file(tmp_path / "a.parquet")
         except DataError as error:
             messages.append(str(error))
-    assert len(messages) > 100
+    assert len(messages) > 60
     assert max(len(message) for message in messages) < LONGEST
 
 

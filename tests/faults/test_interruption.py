@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
 
 def start(project: Generated, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [str(project.root / ".venv" / "bin" / "mlops"), *words],
+        [str(project.programs / "mlops"), *words],
         cwd=project.root,
         env=project.environment,
         stdout=subprocess.PIPE,
@@ -69,7 +69,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(project: Generated, tmp_path: Pa
     limit = [] if mount.returncode == 0 else ["bash", "-c", 'ulimit -f 100; exec "$0" "$@"']
     try:
         ours = project.with_home(tmp_path / "home")
-        program = str(project.root / ".venv" / "bin" / "mlops")
+        program = str(project.programs / "mlops")
         override = f"stack.store={disk}/store"
         done = ours.run(*limit, program, "train", override, check=False)
         assert done.returncode == 1, done.stderr

@@ -25,7 +25,7 @@ def test_a_worker_runs_the_deployment_with_the_same_result(
     assert "score/score" in listed
 
     worker = subprocess.Popen(
-        [str(project.root / ".venv/bin/prefect"), "worker", "start", "--pool", "local"],
+        [str(project.programs / "prefect"), "worker", "start", "--pool", "local"],
         cwd=tmp_path,
         env=ours.environment,
         stdout=(tmp_path / "worker.log").open("w"),
