@@ -225,7 +225,8 @@ class Champion:
 class Registration:
     """How a training ended: the tracked run, and the version if the gate let it in.
 
-    `repeated` is True where this very result had been recorded before, so nothing was written.
+    `score` is None where the primary metric is not defined (the gate refuses that); `repeated` is
+    True where this very result had been recorded before, so nothing was written.
     """
 
     model: str
@@ -234,7 +235,7 @@ class Registration:
     accepted: bool
     reasons: tuple[str, ...]
     primary: str
-    score: Interval
+    score: Interval | None
     candidate_digest: str
     report_uri: str
     repeated: bool = False

@@ -33,8 +33,9 @@ def waiting(what: str) -> contextlib.AbstractContextManager[Any]:
 
 def registration(result: "Registration") -> None:
     """Say how a training ended."""
-    score = f"{result.primary} {result.score.value:.4f} [{result.score.low:.4f}, "
-    score += f"{result.score.high:.4f}]"
+    score = f"{result.primary} is not defined"
+    if found := result.score:
+        score = f"{result.primary} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}]"
     if not result.accepted:
         console.print(f"[bold red]refused[/]  {escape(score)}")
         for reason in result.reasons:

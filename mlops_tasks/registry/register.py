@@ -92,7 +92,7 @@ def register(
         accepted=decision.accepted,
         reasons=decision.reasons,
         primary=evaluation.primary,
-        score=evaluation.metrics[evaluation.primary],
+        score=evaluation.metrics.get(evaluation.primary),
         candidate_digest=candidate.digest,
         report_uri=f"{run.info.artifact_uri}/{REPORT_FILE}",
         repeated=repeated,
