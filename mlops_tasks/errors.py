@@ -10,6 +10,10 @@
     ├── StorageError         an object cannot be written or read back as it was
     │   └── AlteredObject    its content is not what its digest says
     ├── RegistryError        the tracking store or the registry refuses or does not answer
+    ├── GovernanceError      a rule of trust says no
+    │   ├── LedgerError      the record of events cannot be written, read or believed
+    │   ├── ApprovalRefused  a vote or a request does not count
+    │   └── PromotionRefused a model is not let in, or not just now
     ├── PlatformError        a local service does not start or a tool is missing
     └── Interrupted          the user pressed Ctrl-C
 
@@ -122,6 +126,22 @@ class AlteredObject(StorageError):
 
 class RegistryError(MlopsError):
     """The tracking store or the model registry refuses, or does not answer."""
+
+
+class GovernanceError(MlopsError):
+    """A rule of trust says no."""
+
+
+class LedgerError(GovernanceError):
+    """The record of events cannot be written, read or believed."""
+
+
+class ApprovalRefused(GovernanceError):
+    """A vote or a request does not count: wrong person, wrong key, too late, of something else."""
+
+
+class PromotionRefused(GovernanceError):
+    """A model is not let in: not approved, not what was approved, or another was quicker."""
 
 
 class PlatformError(MlopsError):

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mlops_tasks.settings.approval import ApprovalSettings, Stage
+
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 PRIMARY_METRICS = Literal["roc_auc", "average_precision", "log_loss", "brier_score", "accuracy"]
 
@@ -72,13 +74,21 @@ class ModelSettings(_Frozen):
 
 
 class StackSettings(_Frozen):
-    """Where work is tracked and results are kept. Any fsspec URI will do for the store."""
+    """Where work is tracked and results are kept. Any fsspec URI will do for the store.
+
+    `ledger` is the SQLAlchemy URL of the record of events, `anchor` where its checkpoints are kept
+    (see `governance.anchors`), `keys` the folder of the keys that sign models and checkpoints.
+    """
 
     name: str = "local"
+    stage: Stage = "dev"
     region: str = Field(min_length=1)
     tracking_uri: str = Field(min_length=1)
     artifact_root: str = Field(min_length=1)
     store: str = Field(min_length=1)
+    ledger: str = Field(min_length=1)
+    anchor: str = Field(min_length=1)
+    keys: str = Field(min_length=1)
 
 
 class EvaluationSettings(_Frozen):
@@ -108,6 +118,7 @@ class PolicySettings(_Frozen):
     margin: float = Field(default=0.005, ge=0.0)
     maximum_latency_ms: float | None = Field(default=None, gt=0.0)
     maximum_size_mib: float | None = Field(default=None, gt=0.0)
+    approval: ApprovalSettings = ApprovalSettings()
 
 
 class Settings(_Frozen):
@@ -120,3 +131,13 @@ class Settings(_Frozen):
     stack: StackSettings
     policy: PolicySettings = PolicySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @property
+    def registered_model(self) -> str:
+        """The name of this project's model in the registry, for the stage of its stack."""
+        return registered_name(self.project, self.stack.stage)
+
+
+def registered_name(project: str, stage: Stage) -> str:
+    """`flight-delay` where it is developed, `flight-delay.prod` where it answers customers."""
+    return project if stage == "dev" else f"{project}.{stage}"

@@ -1,40 +1,11 @@
-"""The `mlops` command: thin, and quick to answer `--help`.
+"""Commands of every day: train, score, compare, config, demo."""
 
-Exit codes: 0 done; 1 something the user can put right (said in one message); 2 wrong usage;
-3 the gate refused the candidate; 130 interrupted. Results go to standard output, progress and
-errors to standard error, so that `--json` can be piped.
-"""
-
-import atexit
-import gc
-import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mlops_tasks.errors import Interrupted, MlopsError
-
-app = typer.Typer(
-    help="Train, gate, register and score models of a project made from the template.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-
-REFUSED = 3
-INTERRUPTED = 130
-
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(help="Hydra overrides, for example `model=linear seed=1`.", metavar="KEY=VALUE"),
-]
-ProjectFolder = Annotated[
-    Path, typer.Option("--project", help="The project's folder, or one inside it.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Show Prefect's own log as well.")]
+from mlops_tasks.cli.options import REFUSED, AsJson, Overrides, ProjectFolder, Verbose, app
 
 
 @app.command(
@@ -144,39 +115,3 @@ def demo(
     from mlops_tasks.project.demo import run_demo
 
     run_demo(into, template)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command and turn what the user can put right into one message."""
-    _plain_output_on_dumb_terminals()
-    _spare_the_garbage_collector()
-    try:
-        app(arguments, standalone_mode=True)
-    except MlopsError as error:
-        _complain(str(error))
-        sys.exit(INTERRUPTED if isinstance(error, Interrupted) else 1)
-
-
-def _complain(text: str) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    Console(stderr=True).print(Text("✗ ", "bold red").append(text, "default"), soft_wrap=True)
-
-
-def _spare_the_garbage_collector() -> None:
-    """A command lives for seconds; walking all imported objects would cost it up to two."""
-    gc.set_threshold(200_000, 20, 100)
-    atexit.register(gc.freeze)
-
-
-def _plain_output_on_dumb_terminals() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure: Any = getattr(stream, "reconfigure", None)
-        if reconfigure and (stream.encoding or "").lower() not in ("utf-8", "utf8"):
-            reconfigure(errors="replace")
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,204 @@
+"""The append-only table of events, in SQLite or PostgreSQL, by URL.
+
+Guarantees: numbers have no gaps and times never go back, whoever writes from however many
+processes; an entry is there completely or not at all; UPDATE, DELETE, TRUNCATE and an INSERT out of
+turn are refused by triggers, also for those who come with another client. Who can drop the triggers
+can still change rows: `chain` finds that.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_tasks.errors import LedgerError
+from mlops_tasks.governance.events import START, Entry, Event, Row, entry_of, link
+from mlops_tasks.governance.tables import create_tables, ledger, own_transactions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Select
+
+BUSY_SECONDS = 60
+BATCH = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events: every field that is set must fit; `since` and `until` are ISO times in UTC."""
+
+    actor: str = ""
+    action: tuple[str, ...] = ()
+    subject: str = ""
+    outcome: str = ""
+    since: str = ""
+    until: str = ""
+
+
+class Ledger:
+    """An open ledger. Safe to share between threads; each process opens its own.
+
+    Parameters
+    ----------
+    url
+        SQLAlchemy URL, for example `sqlite:////home/ada/.mlops/ledger.db` or `postgresql://…`.
+
+    Raises
+    ------
+    LedgerError
+        If it cannot be opened or made.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        with self._talking():
+            self._engine = _engine(url)
+            create_tables(self._engine)
+
+    def append(self, event: Event) -> Entry:
+        """Write an event after all others.
+
+        Raises
+        ------
+        LedgerError
+            If the event is not fit to be recorded or the database does not take it.
+        """
+        with self.writing() as connection:
+            return append_within(connection, event)
+
+    def entries(
+        self, wanted: Wanted | None = None, *, newest: bool = False, limit: int | None = None
+    ) -> list[Entry]:
+        """The events that fit, oldest first, or newest first."""
+        query = _fitting(wanted or Wanted())
+        order = ledger().c.seq.desc() if newest else ledger().c.seq
+        with self._reading() as connection:
+            found = connection.execute(query.order_by(order).limit(limit))
+            return [entry_of(Row(*row)) for row in found]
+
+    def rows(self) -> Iterator[Row]:
+        """All rows as they lie, in order of their numbers; streamed."""
+        with self._reading() as connection:
+            streamed = connection.execution_options(yield_per=BATCH)
+            for batch in streamed.execute(_fitting(Wanted()).order_by(ledger().c.seq)).partitions():
+                for row in batch:
+                    yield Row(*row)
+
+    def head(self) -> tuple[int, str, str]:
+        """Number of entries, and hash and time of the last."""
+        with self._reading() as connection:
+            return _last(connection)
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator["Connection"]:
+        """A transaction that no other writer shares; the way to more than one write at once."""
+        with self._talking(), self._engine.connect() as connection:
+            if own_transactions(connection):
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                connection.exec_driver_sql("LOCK TABLE ledger IN EXCLUSIVE MODE")
+            try:
+                yield connection
+            except BaseException:
+                _end(connection, "ROLLBACK")
+                raise
+            _end(connection, "COMMIT")
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator["Connection"]:
+        with self._talking(), self._engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _talking(self) -> Iterator[None]:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            yield
+        except (SQLAlchemyError, OSError, ImportError) as error:
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise LedgerError(
+                f"the ledger cannot be used: {reason}",
+                where=_shown(self.url),
+                next_step="check `stack.ledger` and that you may write there",
+            ) from error
+
+
+def append_within(connection: "Connection", event: Event) -> Entry:
+    """Write an event inside a transaction of `Ledger.writing`; one that is there is given back."""
+    if event.once:
+        same = ledger().select().where(ledger().c.once == event.once)
+        if there := connection.execute(same).first():
+            return entry_of(Row(*there))
+    seq, prev, before = _last(connection)
+    at = max(datetime.now(UTC).isoformat(timespec="microseconds"), before)
+    row = link(event, seq=seq + 1, at=at, prev=prev)
+    connection.execute(ledger().insert(), asdict(row))
+    return entry_of(row)
+
+
+def _last(connection: "Connection") -> tuple[int, str, str]:
+    columns = ledger().c
+    newest = ledger().select().with_only_columns(columns.seq, columns.hash, columns.at)
+    row = connection.execute(newest.order_by(columns.seq.desc()).limit(1)).first()
+    return (row[0], row[1], row[2]) if row else (0, START, "")
+
+
+def _fitting(wanted: Wanted) -> "Select[Any]":
+    columns = ledger().c
+    query = ledger().select()
+    for name in ("actor", "subject", "outcome"):
+        if value := getattr(wanted, name):
+            query = query.where(columns[name] == value)
+    if wanted.action:
+        query = query.where(columns.action.in_(wanted.action))
+    if wanted.since:
+        query = query.where(columns.at >= wanted.since)
+    if wanted.until:
+        query = query.where(columns.at <= wanted.until)
+    return query
+
+
+def _engine(url: str) -> "Engine":
+    from sqlalchemy import create_engine, event, make_url
+
+    target = make_url(url)
+    if target.get_backend_name() != "sqlite":
+        return create_engine(target, pool_pre_ping=True)
+    if target.database:
+        Path(target.database).parent.mkdir(parents=True, exist_ok=True)
+    # Transactions are ours: the driver's own begin too late to keep other writers out.
+    engine = create_engine(
+        target, isolation_level="AUTOCOMMIT", connect_args={"timeout": BUSY_SECONDS}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection: Any, record: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
+
+
+def _end(connection: "Connection", word: str) -> None:
+    if own_transactions(connection):
+        connection.exec_driver_sql(word)
+    elif word == "COMMIT":
+        connection.commit()
+    else:
+        connection.rollback()
+
+
+def _shown(url: str) -> str:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "stack.ledger"
