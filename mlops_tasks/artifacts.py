@@ -140,7 +140,7 @@ class Evaluation:
     """
 
     candidate_digest: str
-    comparison_digest: str
+    comparison: Dataset
     primary: str
     rows: int
     positives: int
@@ -213,6 +213,24 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that a decision rests on; its digest is what people approve."""
+
+    candidate: Candidate
+    evaluation: Evaluation
+    comparisons: tuple[Comparison, ...]
+    decision: Decision
+    lineage: Lineage
+
+    @property
+    def champion_digest(self) -> str | None:
+        """The champion that the candidate was held against; None where there was none."""
+        return next(
+            (each.rival_digest for each in self.comparisons if each.rival == "champion"), None
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Champion:
     """The version that holds the `champion` alias, as a candidate to be compared with."""
 
@@ -226,7 +244,9 @@ class Registration:
     """How a training ended: the tracked run, and the version if the gate let it in.
 
     `score` is None where the primary metric is not defined (the gate refuses that); `repeated` is
-    True where this very result had been recorded before, so nothing was written.
+    True where this very result had been recorded before, so nothing was written. `standing` is how
+    far the model has come: "refused" by the gate, "registered", "waiting" for approval,
+    "rejected", "expired", or "champion"; `note` says why it has not come further.
     """
 
     model: str
@@ -239,6 +259,8 @@ class Registration:
     candidate_digest: str
     report_uri: str
     repeated: bool = False
+    standing: str = "registered"
+    note: str = ""
 
 
 ARTIFACTS: tuple[type, ...] = (
@@ -249,6 +271,7 @@ ARTIFACTS: tuple[type, ...] = (
     Comparison,
     Decision,
     Lineage,
+    Evidence,
     Champion,
     Registration,
 )

@@ -15,7 +15,7 @@ from mlops_tasks.evaluation import comparison, gate
 from mlops_tasks.evaluation import evaluate as evaluation
 from mlops_tasks.platform.caching import ArtifactSerializer, ByContent
 from mlops_tasks.platform.progress import on_completion, on_running
-from mlops_tasks.registry import lineage, models
+from mlops_tasks.registry import lineage, proposals, release
 from mlops_tasks.registry import register as registration
 from mlops_tasks.serving import batch
 from mlops_tasks.training import fit as training
@@ -67,7 +67,8 @@ evaluate = _cached(evaluation.evaluate, "evaluate", BY_CONTENT)
 compare = _cached(comparison.compare, "compare", BY_CONTENT)
 score_batch = _cached(batch.score_batch, "score", BY_CONTENT)
 
-current_champion = _live(models.current_champion, "champion")
+current_champion = _live(release.current_champion, "champion")
 judge = _live(gate.judge, "gate")
 trace = _live(lineage.trace, "lineage")
 register = _live(registration.register, "register")
+propose = _live(proposals.propose, "propose")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_tasks.cli.options import REFUSED, AsJson, Overrides, ProjectFolder, Verbose, app
+from mlops_tasks.cli.options import REFUSED, WAITING, AsJson, Overrides, ProjectFolder, Verbose, app
 
 
 @app.command(
@@ -40,6 +40,8 @@ def train(
         words.as_json(results if multirun else results[0])
     if not multirun and not results[0].accepted:
         raise typer.Exit(REFUSED)
+    if not multirun and results[0].standing == "waiting":
+        raise typer.Exit(WAITING)
 
 
 @app.command(

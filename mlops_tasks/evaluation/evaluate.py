@@ -67,7 +67,7 @@ def evaluate(
     resampling: dict[str, Any] = {"confidence": settings.confidence, "seed": candidate.seed}
     return Evaluation(
         candidate_digest=candidate.digest,
-        comparison_digest=comparison.digest,
+        comparison=comparison,
         primary=settings.primary,
         rows=frame.height,
         positives=int(target.sum()),

@@ -226,7 +226,7 @@ def _data(candidate: Candidate, evaluation: Evaluation) -> Html:
         ("Training rows", f"{train.rows:,} ({train.quarantined_rows:,} set aside)"),
         ("Training digest", code(train.digest)),
         ("Comparison rows", f"{evaluation.rows:,} ({evaluation.positives:,} positive)"),
-        ("Comparison digest", code(evaluation.comparison_digest)),
+        ("Comparison digest", code(evaluation.comparison.digest)),
         ("Target", code(columns.target)),
         ("Features", f"{len(columns.numeric)} numeric, {len(columns.categorical)} categorical"),
     )

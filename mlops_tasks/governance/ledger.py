@@ -77,6 +77,12 @@ class Ledger:
             found = connection.execute(query.order_by(order).limit(limit))
             return [entry_of(Row(*row)) for row in found]
 
+    def find(self, once: str) -> Entry | None:
+        """The event that was recorded with this key, if any."""
+        with self._reading() as connection:
+            found = connection.execute(ledger().select().where(ledger().c.once == once)).first()
+            return entry_of(Row(*found)) if found else None
+
     def rows(self) -> Iterator[Row]:
         """All rows as they lie, in order of their numbers; streamed."""
         with self._reading() as connection:

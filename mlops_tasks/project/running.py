@@ -13,8 +13,10 @@ from typing import Any
 
 from mlops_tasks.environment import home
 from mlops_tasks.errors import Interrupted, PlatformError
+from mlops_tasks.platform.closed import require_closed_api
 from mlops_tasks.project.locate import Project, locate
 from mlops_tasks.project.words import console
+from mlops_tasks.registry.closed import require_keepable
 from mlops_tasks.settings import Settings
 from mlops_tasks.settings.compose import compose, expand
 
@@ -47,14 +49,17 @@ def run_flow(
 ) -> Any:
     """Call a flow of the project and show its steps.
 
-    The configuration is checked first: a typing mistake costs a second, not a server's start.
+    The configuration is checked first: a typing mistake costs a second, not a server's start. A
+    stack that is not local is refused where its services let in anybody.
 
     Raises
     ------
     MlopsError
         Whatever the flow's steps raise.
     """
-    compose(project.root, overrides)
+    stack = compose(project.root, overrides).stack
+    require_keepable(stack)
+    require_closed_api(stack)
     if not verbose:
         _hush()
     _writable(home())

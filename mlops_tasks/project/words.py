@@ -41,9 +41,13 @@ def registration(result: "Registration") -> None:
         for reason in result.reasons:
             console.print(f"  [red]·[/] {escape(reason)}", highlight=False)
     else:
-        what = f"{result.model} version {result.version} is champion"
+        what = f"{result.model} version {result.version} is {result.standing}"
         again = "  [dim](nothing changed since it was registered)[/]" if result.repeated else ""
         console.print(f"[bold green]accepted[/] {escape(score)}  {escape(what)}{again}")
+        if result.standing != "champion":
+            console.print(f"  {escape(result.note)}", highlight=False, soft_wrap=True)
+        if result.standing == "waiting":
+            console.print("  next: `mlops approve` by a person whom the policy names")
     console.print(f"  report: {escape(result.report_uri)}", highlight=False, soft_wrap=True)
 
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlops_tasks.doors import is_server
 from mlops_tasks.errors import RegistryError
+from mlops_tasks.registry.closed import require_closed, require_keepable
 from mlops_tasks.settings.schema import StackSettings
 
 if TYPE_CHECKING:
@@ -25,18 +27,21 @@ LOCK_SECONDS = 180
 def reach(stack: StackSettings) -> None:
     """Ask a tracking server whether it is there; costs nothing where tracking is a local file.
 
+    On a stack that is not local it must also keep strangers out, see `closed`.
+
     Raises
     ------
     RegistryError
-        If it does not answer.
+        If it does not answer, lets in anybody, or there are no credentials for it.
     """
-    if not stack.tracking_uri.startswith(("http://", "https://")):
+    require_keepable(stack)
+    if not is_server(stack.tracking_uri):
         return
     try:
         address = stack.tracking_uri.rstrip("/") + "/health"
-        urllib.request.urlopen(address, timeout=PROBE_SECONDS).close()
-    except urllib.error.HTTPError:
-        return  # it answers; what it refuses is said by the call that needs it
+        with contextlib.suppress(urllib.error.HTTPError):  # it answers
+            urllib.request.urlopen(address, timeout=PROBE_SECONDS).close()
+        require_closed(stack)
     except (OSError, ValueError) as error:
         raise _unreachable(stack, error) from error
 
@@ -47,7 +52,8 @@ def connect(stack: StackSettings) -> "MlflowClient":
     Raises
     ------
     RegistryError
-        If the store cannot be created or the server does not answer.
+        If the store cannot be created, the server does not answer, or the stack is not local and
+        lets in anybody.
     """
     from filelock import FileLock, Timeout
     from mlflow import MlflowClient

@@ -1,19 +1,13 @@
-"""Model versions and their aliases: who is champion, and letting a recorded run in.
+"""Model versions and their aliases in MLflow, nothing more: what they mean is said elsewhere.
 
-Aliases: `champion` answers in production, `previous` is the one before it. Everything here can be
-repeated: the same run is registered once, an alias that already stands is left alone.
+Aliases: `challenger` was let through by the gate and waits, `champion` answers, `previous` is the
+one before it. Everything here can be repeated: a run is registered once, an alias that already
+stands is left alone.
 """
 
-import tempfile
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_tasks.artifacts import Candidate, Champion, decode
-from mlops_tasks.errors import AlteredObject, RegistryError
-from mlops_tasks.registry.client import connect, talking
-from mlops_tasks.settings.schema import StackSettings
-from mlops_tasks.storage import adopt
+from mlops_tasks.errors import RegistryError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,27 +15,9 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 PREVIOUS = "previous"
-MODEL_FILE = "model/model.skops"
-CANDIDATE_FILE = "candidate.json"
+CHALLENGER = "challenger"
 DIGEST_TAG = "mlops.candidate_digest"
-
-
-def current_champion(stack: StackSettings, model: str) -> Champion | None:
-    """The version that holds the alias, its model file fetched into the store and verified.
-
-    Raises
-    ------
-    RegistryError
-        If the registry does not answer or its record cannot be read.
-    AlteredObject
-        If the registered file is not the one that was let in.
-    """
-    client = connect(stack)
-    with talking(stack):
-        version = by_alias(client, model, CHAMPION)
-        if version is None:
-            return None
-        return Champion(int(version.version), str(version.run_id), _fetch(client, stack, version))
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def by_alias(client: "MlflowClient", model: str, alias: str) -> "ModelVersion | None":
@@ -51,34 +27,64 @@ def by_alias(client: "MlflowClient", model: str, alias: str) -> "ModelVersion | 
     try:
         return client.get_model_version_by_alias(model, alias)
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code in _NOT_THERE:
             return None
         raise
 
 
-def version_of_run(client: "MlflowClient", model: str, run_id: str) -> int | None:
-    """The version that was registered from a run, or None."""
-    found = client.search_model_versions(f"name='{model}' and run_id='{run_id}'")
-    return int(found[0].version) if found else None
+def number_of(version: "ModelVersion | None") -> int | None:
+    """The version as a number."""
+    return None if version is None else int(version.version)
 
 
-def let_in(client: "MlflowClient", model: str, run_id: str, tags: dict[str, str]) -> int:
-    """Register a finished run and make it champion; what is already done is not done again."""
-    version = version_of_run(client, model, run_id)
+def by_number(client: "MlflowClient", model: str, number: int) -> "ModelVersion":
+    """A version by its number.
+
+    Raises
+    ------
+    RegistryError
+        If there is none.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version(model, str(number))
+    except MlflowException as error:
+        if error.error_code in _NOT_THERE:
+            raise RegistryError(
+                f"there is no version {number}",
+                where=model,
+                next_step="`mlops history` and `mlops compare` show what there is",
+            ) from error
+        raise
+
+
+def set_alias(client: "MlflowClient", model: str, alias: str, version: int | None) -> None:
+    """Let an alias stand at a version, or nowhere."""
+    current = number_of(by_alias(client, model, alias))
+    if current == version:
+        return
     if version is None:
-        _ensure_model(client, model)
-        source = f"{client.get_run(run_id).info.artifact_uri}/model"
-        created = client.create_model_version(model, source, run_id=run_id, tags=tags)
-        version = int(created.version)
-    incumbent = by_alias(client, model, CHAMPION)
-    if incumbent is None or int(incumbent.version) != version:
-        if incumbent is not None:
-            client.set_registered_model_alias(model, PREVIOUS, str(incumbent.version))
-        client.set_registered_model_alias(model, CHAMPION, str(version))
-    return version
+        client.delete_registered_model_alias(model, alias)
+    else:
+        client.set_registered_model_alias(model, alias, str(version))
+
+
+def create_version(client: "MlflowClient", model: str, run_id: str, tags: dict[str, str]) -> int:
+    """The version of a finished run, made if there is none yet.
+
+    The same call with another model's name moves a run's artifact to another stage, by reference.
+    """
+    _ensure_model(client, model)
+    found = client.search_model_versions(f"name='{model}' and run_id='{run_id}'")
+    if found:
+        return int(found[0].version)
+    source = f"{client.get_run(run_id).info.artifact_uri}/package/model"
+    return int(client.create_model_version(model, source, run_id=run_id, tags=tags).version)
 
 
 def _ensure_model(client: "MlflowClient", model: str) -> None:
+    """Make the registered model if it is not there."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -86,32 +92,3 @@ def _ensure_model(client: "MlflowClient", model: str) -> None:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-
-
-def _fetch(client: "MlflowClient", stack: StackSettings, version: "ModelVersion") -> Candidate:
-    run_id = str(version.run_id)
-    with tempfile.TemporaryDirectory() as folder:
-        record = Path(client.download_artifacts(run_id, CANDIDATE_FILE, folder))
-        try:
-            candidate: Candidate = decode(record.read_bytes())
-        except (ValueError, KeyError) as error:
-            raise RegistryError(
-                "the record of the champion cannot be read",
-                where=f"{version.name} version {version.version}, run {run_id}",
-                next_step="give the alias to another version in the MLflow UI",
-            ) from error
-        if version.tags.get(DIGEST_TAG) != candidate.digest:
-            raise _altered(version, "its record does not match the digest it was let in with")
-        file = Path(client.download_artifacts(run_id, MODEL_FILE, folder))
-        uri, digest, size = adopt(stack.store, file)
-    if digest != candidate.digest:
-        raise _altered(version, "its file is not the one that was let in")
-    return replace(candidate, model_uri=uri, size_bytes=size)
-
-
-def _altered(version: "ModelVersion", why: str) -> AlteredObject:
-    return AlteredObject(
-        f"the champion is not used: {why}",
-        where=f"{version.name} version {version.version}",
-        next_step="give the alias back to a version that you trust, in the MLflow UI",
-    )

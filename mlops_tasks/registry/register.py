@@ -1,8 +1,9 @@
-"""The end of a training: record it in MLflow, and let the model in if the gate said yes.
+"""The end of a training: record it in MLflow and in the ledger; an accepted model gets a version.
 
-Guarantees: a version exists only of a run that is completely recorded, so a Ctrl-C or a crash
-leaves no half-registered model; a result that is already recorded is not recorded again; a refused
-candidate leaves a run with its reasons, and no version.
+Guarantees: a version exists only of a run that is completely recorded and sealed, so a Ctrl-C or a
+crash leaves no half-registered model; a result that is already recorded is not recorded again; a
+refused candidate leaves a run with its reasons, an event, and no version. Being registered lets
+nobody in: that is `promotion`'s affair.
 """
 
 import tempfile
@@ -17,15 +18,19 @@ from mlops_tasks.artifacts import (
     Comparison,
     Decision,
     Evaluation,
+    Evidence,
     Lineage,
     Registration,
     digest,
-    encode,
 )
+from mlops_tasks.boundaries import boundary
 from mlops_tasks.evaluation.report import render_report
+from mlops_tasks.governance.events import Event
+from mlops_tasks.governance.leases import lease
+from mlops_tasks.governance.record import actor, ledger_of, record, witness
 from mlops_tasks.registry.client import connect, experiment, talking
-from mlops_tasks.registry.models import CANDIDATE_FILE, DIGEST_TAG, let_in
-from mlops_tasks.registry.packaging import write_mlflow_model
+from mlops_tasks.registry.models import CHALLENGER, DIGEST_TAG, create_version, set_alias
+from mlops_tasks.registry.release import REGISTRATION, bytes_digest, evidence_of, write_release
 from mlops_tasks.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
 KEY_TAG = "mlops.key"
 REPORT_FILE = "report.html"
 MAX_PARAM_LENGTH = 6000
+MAX_REASON = 2000
 
 
 def register(
@@ -46,7 +52,7 @@ def register(
     lineage: Lineage,
     overrides: Sequence[str] = (),
 ) -> Registration:
-    """Record a training and, if it was accepted, make its model the champion.
+    """Record a training and, if it was accepted, make its model a version: the challenger.
 
     Parameters
     ----------
@@ -63,30 +69,34 @@ def register(
     ------
     RegistryError
         If MLflow refuses or does not answer.
+    LedgerError
+        If the event cannot be recorded.
     """
-    stack = settings.stack
-    client = connect(stack)
+    stack, model = settings.stack, settings.registered_model
+    evidence = Evidence(candidate, evaluation, tuple(comparisons), decision, lineage)
     key = digest([candidate, decision, lineage.config_digest, lineage.environment_digest])
-    with talking(stack):
+    client = connect(stack)
+    with talking(stack), lease(ledger_of(stack), f"registration:{key}"):
         experiment_id = experiment(client, stack, settings.project)
         run = _finished(client, experiment_id, key)
         repeated = run is not None
         if run is None:
-            run = client.create_run(
-                experiment_id,
-                run_name=candidate.name,
-                tags=_tags(key, candidate, decision, lineage, overrides),
-            )
-            page = render_report(
-                settings.project, candidate, evaluation, comparisons, decision, lineage
-            )
-            _record(client, run.info.run_id, settings, candidate, evaluation, comparisons, page)
-        run_id = run.info.run_id
-        version = None
+            _give_up_unfinished(client, experiment_id, key)
+            tags = _tags(key, evidence, overrides)
+            run = client.create_run(experiment_id, run_name=candidate.name, tags=tags)
+            boundary("run created")
+            _record(client, run.info.run_id, settings, evidence)
+        run_id, version = run.info.run_id, None
         if decision.accepted:
-            version = let_in(client, settings.project, run_id, _version_tags(candidate, lineage))
+            version = create_version(client, model, run_id, _version_tags(evidence))
+            boundary("version created")
+        _on_record(settings, client, run_id, evidence, version)
+        if version is not None:
+            set_alias(client, model, CHALLENGER, version)
+            boundary("challenger set")
+    witness(stack)
     return Registration(
-        model=settings.project,
+        model=model,
         run_id=run_id,
         version=version,
         accepted=decision.accepted,
@@ -96,7 +106,55 @@ def register(
         candidate_digest=candidate.digest,
         report_uri=f"{run.info.artifact_uri}/{REPORT_FILE}",
         repeated=repeated,
+        standing="registered" if decision.accepted else "refused",
     )
+
+
+def _on_record(
+    settings: Settings,
+    client: "MlflowClient",
+    run_id: str,
+    evidence: Evidence,
+    version: int | None,
+) -> None:
+    """One event for each run, whatever becomes of its model."""
+    lineage, decision = evidence.lineage, evidence.decision
+    sealed = bytes_digest(evidence_of(client, run_id))
+    event = Event(
+        actor=actor(),
+        action=REGISTRATION,
+        subject=settings.registered_model,
+        outcome="accepted" if decision.accepted else "refused",
+        reason="; ".join(decision.reasons)[:MAX_REASON],
+        digests={
+            "candidate": evidence.candidate.digest,
+            "evidence": sealed,
+            "policy": decision.policy_digest,
+            "data": lineage.data_digest,
+            "train": evidence.candidate.train.digest,
+            "config": lineage.config_digest,
+            "environment": lineage.environment_digest,
+            "code": lineage.code_digest,
+        },
+        facts={
+            "run_id": run_id,
+            "version": "" if version is None else str(version),
+            "git_commit": lineage.git_commit,
+            "dvc_rev": lineage.dvc_rev,
+            "region": lineage.region,
+            "seed": str(lineage.seed),
+        },
+        once=f"{REGISTRATION}:{run_id}",
+    )
+    record(settings.stack, event)
+    boundary("registration recorded")
+
+
+def _give_up_unfinished(client: "MlflowClient", experiment_id: str, key: str) -> None:
+    """Runs of this result that a killed process left behind; nobody else works on it now."""
+    left = f"tags.`{KEY_TAG}` = '{key}' and attributes.status = 'RUNNING'"
+    for run in client.search_runs([experiment_id], left):
+        client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _finished(client: "MlflowClient", experiment_id: str, key: str) -> "Run | None":
@@ -106,37 +164,37 @@ def _finished(client: "MlflowClient", experiment_id: str, key: str) -> "Run | No
     return found[0] if found else None
 
 
-def _record(
-    client: "MlflowClient",
-    run_id: str,
-    settings: Settings,
-    candidate: Candidate,
-    evaluation: Evaluation,
-    comparisons: Sequence[Comparison],
-    page: str,
-) -> None:
+def _record(client: "MlflowClient", run_id: str, settings: Settings, evidence: Evidence) -> None:
     try:
-        client.log_batch(
-            run_id, metrics=_metrics(evaluation, comparisons), params=_params(settings)
-        )
+        client.log_batch(run_id, metrics=_metrics(evidence), params=_params(settings))
+        boundary("metrics logged")
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
+            page = render_report(
+                settings.project,
+                evidence.candidate,
+                evidence.evaluation,
+                evidence.comparisons,
+                evidence.decision,
+                evidence.lineage,
+            )
             (folder / REPORT_FILE).write_text(page, encoding="utf-8")
-            (folder / CANDIDATE_FILE).write_bytes(encode(candidate))
-            (folder / "evaluation.json").write_bytes(encode(evaluation))
             (folder / "config.yaml").write_text(_yaml(settings), encoding="utf-8")
-            write_mlflow_model(candidate, folder / "model")
+            write_release(settings, evidence, folder)
             client.log_artifacts(run_id, str(folder))
+        boundary("artifacts logged")
     except BaseException as error:  # Ctrl-C too: a run must not stay RUNNING for ever
         killed = isinstance(error, KeyboardInterrupt | SystemExit)
         client.set_terminated(run_id, "KILLED" if killed else "FAILED")
         raise
     client.set_terminated(run_id, "FINISHED")
+    boundary("run finished")
 
 
-def _metrics(evaluation: Evaluation, comparisons: Sequence[Comparison]) -> list["Metric"]:
+def _metrics(evidence: Evidence) -> list["Metric"]:
     from mlflow.entities import Metric
 
+    evaluation = evidence.evaluation
     values = {"latency_ms": evaluation.latency_ms, "comparison_rows": float(evaluation.rows)}
     for name, interval in evaluation.metrics.items():
         values |= {
@@ -144,7 +202,7 @@ def _metrics(evaluation: Evaluation, comparisons: Sequence[Comparison]) -> list[
             f"{name}_low": interval.low,
             f"{name}_high": interval.high,
         }
-    for each in comparisons:
+    for each in evidence.comparisons:
         values[f"gain_over_{each.rival}"] = each.gain.value
     now = int(time.time() * 1000)
     return [Metric(name, value, now, 0) for name, value in values.items()]
@@ -160,7 +218,8 @@ def _params(settings: Settings) -> list["Param"]:
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        if isinstance(value, dict):
+        # Keys that a user invents (people, metrics) may hold what MLflow takes no name of.
+        if isinstance(value, dict) and all(key.isidentifier() for key in value):
             flat |= _flatten(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value
@@ -173,23 +232,19 @@ def _yaml(settings: Settings) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
 
 
-def _tags(
-    key: str,
-    candidate: Candidate,
-    decision: Decision,
-    lineage: Lineage,
-    overrides: Sequence[str],
-) -> dict[str, str]:
-    return _version_tags(candidate, lineage) | {
+def _tags(key: str, evidence: Evidence, overrides: Sequence[str]) -> dict[str, str]:
+    decision = evidence.decision
+    return _version_tags(evidence) | {
         KEY_TAG: key,
         "mlops.decision": "accepted" if decision.accepted else "refused",
         "mlops.reasons": "; ".join(decision.reasons)[:MAX_PARAM_LENGTH],
         "mlops.policy_digest": decision.policy_digest,
         "mlops.overrides": " ".join(overrides),
-        "mlops.model": candidate.name,
+        "mlops.model": evidence.candidate.name,
     }
 
 
-def _version_tags(candidate: Candidate, lineage: Lineage) -> dict[str, str]:
-    facts = {f"mlops.{name}": str(value) for name, value in asdict(lineage).items()}
+def _version_tags(evidence: Evidence) -> dict[str, str]:
+    candidate = evidence.candidate
+    facts = {f"mlops.{name}": str(value) for name, value in asdict(evidence.lineage).items()}
     return facts | {DIGEST_TAG: candidate.digest, "mlops.train_digest": candidate.train.digest}

@@ -121,6 +121,14 @@ class PolicySettings(_Frozen):
     approval: ApprovalSettings = ApprovalSettings()
 
 
+class CardSettings(_Frozen):
+    """What only people can say about a model; the card says where they have not said it."""
+
+    intended_use: str = ""
+    limits: str = ""
+    owner: str = ""
+
+
 class Settings(_Frozen):
     """One project's whole configuration, resolved."""
 
@@ -131,6 +139,7 @@ class Settings(_Frozen):
     stack: StackSettings
     policy: PolicySettings = PolicySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    card: CardSettings = CardSettings()
 
     @property
     def registered_model(self) -> str:

@@ -59,7 +59,7 @@ IMPORTANCE = (
 )
 EVALUATION = Evaluation(
     candidate_digest="c" * 64,
-    comparison_digest="b" * 64,
+    comparison=replace(DATA, digest="b" * 64),
     primary="roc_auc",
     rows=12_171,
     positives=2_390,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mlops_tasks.artifacts import Dataset, Registration
 from mlops_tasks.errors import RegistryError
+from mlops_tasks.platform.approval_wait import wait_for_approval
 from mlops_tasks.references import code
 from mlops_tasks.registry.client import reach
 from mlops_tasks.settings import ModelSettings
@@ -15,6 +16,7 @@ from mlops_tasks.tasks import (
     evaluate,
     fit,
     judge,
+    propose,
     register,
     score_batch,
     snapshot,
@@ -47,7 +49,7 @@ def train(overrides: list[str] | None = None) -> Registration:
         name: fit(parts, code(baselines.REFERENCE), ModelSettings(name=name), seed, store=store)
         for name in ("trivial", "linear")
     }
-    champion = current_champion(settings.stack, settings.project)
+    champion = current_champion(settings.stack, settings.registered_model)
     if champion and champion.candidate != candidate:
         rivals["champion"] = champion.candidate
     comparisons = compare(evaluation, rivals, parts.comparison, settings.evaluation, seed)
@@ -59,9 +61,12 @@ def train(overrides: list[str] | None = None) -> Registration:
         champion_digest=champion.candidate.digest if champion else None,
     )
     lineage = trace(str(ROOT), settings, raw, models)
-    return register(
+    registration = register(
         settings, candidate, evaluation, comparisons, decision, lineage, overrides or []
     )
+    registration = propose(str(ROOT), settings, registration)
+    wait_for_approval(registration, settings.policy.approval.expires_hours)
+    return registration
 
 
 @flow(name="score")
@@ -69,7 +74,7 @@ def score(overrides: list[str] | None = None) -> Dataset:
     """Score the rows of a window with the champion."""
     settings = compose(ROOT, overrides or [])
     data, store = settings.data, settings.stack.store
-    champion = current_champion(settings.stack, settings.project)
+    champion = current_champion(settings.stack, settings.registered_model)
     if champion is None:
         raise RegistryError(
             "there is no champion yet", where=settings.project, next_step="run `mlops train`"

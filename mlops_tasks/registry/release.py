@@ -1,0 +1,160 @@
+"""What is registered is one sealed folder, and nothing is loaded from it unless the seal holds.
+
+    package/        model/ (MLflow), evidence.json, bill_of_materials.json, model_card.md and .html
+    package.sig     OMS signature over all of it
+
+Guarantee: `open_release` gives a candidate back only if the signature is that of the stack's key,
+no file was altered, added or removed, the ledger has the registration of this run on record with
+the same digests, and the model file is the one that was judged. Every refusal is an event.
+"""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_tasks.artifacts import Champion, Evidence, decode, encode
+from mlops_tasks.errors import AlteredObject, MlopsError
+from mlops_tasks.governance.events import Event
+from mlops_tasks.governance.keys import KeyPair, key_pair
+from mlops_tasks.governance.model_seal import check_seal, seal
+from mlops_tasks.governance.record import actor, ledger_of, record
+from mlops_tasks.registry.client import connect, talking
+from mlops_tasks.registry.models import CHAMPION, by_alias
+from mlops_tasks.registry.packaging import write_mlflow_model
+from mlops_tasks.settings.schema import Settings, StackSettings
+from mlops_tasks.storage import adopt
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+PACKAGE = "package"
+SIGNATURE = "package.sig"
+EVIDENCE_FILE = "evidence.json"
+MODEL_FILE = "model/model.skops"
+REGISTRATION = "registration"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A verified version: its evidence, and the digest under which the ledger knows that."""
+
+    version: int
+    run_id: str
+    evidence: Evidence
+    evidence_digest: str
+
+
+def write_release(settings: Settings, evidence: Evidence, folder: Path) -> None:
+    """Fill `folder` with the package and its signature.
+
+    Raises
+    ------
+    StorageError
+        If the model file or the training rows are gone or altered.
+    """
+    package = folder / PACKAGE
+    package.mkdir()
+    write_mlflow_model(evidence.candidate, package / "model")
+    (package / EVIDENCE_FILE).write_bytes(encode(evidence))
+    seal(package, folder / SIGNATURE, signing_key(settings.stack))
+
+
+def signing_key(stack: StackSettings) -> KeyPair:
+    """The key that seals models."""
+    return key_pair(Path(stack.keys), "models", "p256")
+
+
+def current_champion(stack: StackSettings, model: str) -> Champion | None:
+    """The version that holds the alias, verified, its model file fetched into the store.
+
+    Raises
+    ------
+    RegistryError
+        If the registry does not answer.
+    AlteredObject
+        If it is not, in every byte, what was registered.
+    """
+    client = connect(stack)
+    with talking(stack):
+        version = by_alias(client, model, CHAMPION)
+        if version is None:
+            return None
+        release = open_release(client, stack, version)
+    return Champion(release.version, release.run_id, release.evidence.candidate)
+
+
+def open_release(client: "MlflowClient", stack: StackSettings, version: "ModelVersion") -> Release:
+    """A version's evidence, its candidate pointing at a verified model file in the store.
+
+    Raises
+    ------
+    AlteredObject
+        If it is not, in every byte, what was registered.
+    """
+    try:
+        return _verified(client, stack, version)
+    except MlopsError as error:
+        refusal = Event(
+            actor(),
+            "verification",
+            str(version.name),
+            "refused",
+            reason=error.what,
+            facts={"version": str(version.version), "run_id": str(version.run_id)},
+        )
+        record(stack, refusal)
+        raise
+
+
+def _verified(client: "MlflowClient", stack: StackSettings, version: "ModelVersion") -> Release:
+    from mlflow.exceptions import MlflowException
+
+    run_id = str(version.run_id)
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            package = Path(client.download_artifacts(run_id, PACKAGE, name))
+            signature = Path(client.download_artifacts(run_id, SIGNATURE, name))
+        except (MlflowException, OSError) as error:
+            raise _refused(version, "it is not signed, or its files are gone") from error
+        check_seal(package, signature, signing_key(stack).public)
+        sealed = (package / EVIDENCE_FILE).read_bytes()
+        evidence: Evidence = decode(sealed)
+        registered = ledger_of(stack).find(f"{REGISTRATION}:{run_id}")
+        if registered is None:
+            raise _refused(version, "the ledger has no registration of it")
+        known = registered.event.digests
+        if registered.event.outcome != "accepted":
+            raise _refused(version, "the gate had refused it")
+        found = {"evidence": bytes_digest(sealed), "candidate": evidence.candidate.digest}
+        for what, value in found.items():
+            if known.get(what) != value:
+                raise _refused(version, f"its {what} is not the one on record")
+        uri, digest, size = adopt(stack.store, package / MODEL_FILE)
+    if digest != evidence.candidate.digest:
+        raise _refused(version, "its model file is not the one that was judged")
+    candidate = replace(evidence.candidate, model_uri=uri, size_bytes=size)
+    fetched = replace(evidence, candidate=candidate)
+    return Release(int(version.version), run_id, fetched, found["evidence"])
+
+
+def evidence_of(client: "MlflowClient", run_id: str) -> bytes:
+    """The evidence as it was sealed with a run."""
+    with tempfile.TemporaryDirectory() as name:
+        path = client.download_artifacts(run_id, f"{PACKAGE}/{EVIDENCE_FILE}", name)
+        return Path(path).read_bytes()
+
+
+def bytes_digest(content: bytes) -> str:
+    """SHA-256 (hexadecimal)."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def _refused(version: "ModelVersion", why: str) -> AlteredObject:
+    return AlteredObject(
+        f"the model is not loaded: {why}",
+        where=f"{version.name} version {version.version}, run {version.run_id}",
+        next_step="`mlops audit verify`, then `mlops rollback`; train again if nothing is left",
+    )
