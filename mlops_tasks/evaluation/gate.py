@@ -6,6 +6,7 @@ trained on comparison rows, or that might have been, refuses; all reasons are gi
 """
 
 from collections.abc import Iterator, Sequence
+from math import isfinite
 
 from mlops_tasks.artifacts import Candidate, Check, Comparison, Decision, Evaluation, digest
 from mlops_tasks.evaluation.metrics import METRICS
@@ -38,7 +39,8 @@ def judge(
         Digest of the model that holds the alias now, or None. The candidate itself needs no
         comparison with itself.
     """
-    rivals = {each.rival: each for each in comparisons}
+    # A gain in another metric than the primary one says nothing here.
+    rivals = {each.rival: each for each in comparisons if each.metric == evaluation.primary}
     checks = [
         *_evidence(candidate, evaluation, policy),
         *_thresholds(evaluation, policy),
@@ -70,7 +72,12 @@ def _evidence(
             found >= least,
             f"the comparison set has {found} {name}, the policy asks for {least}",
         )
-    measured = evaluation.primary in evaluation.metrics and evaluation.primary in METRICS
+    found_primary = evaluation.metrics.get(evaluation.primary)
+    measured = (
+        found_primary is not None
+        and isfinite(found_primary.value)
+        and evaluation.primary in METRICS
+    )
     yield Check(
         "primary metric",
         measured,

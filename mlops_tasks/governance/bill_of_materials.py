@@ -53,7 +53,8 @@ def bill_of_materials(
         The model's, as SPDX expression; left out where it is empty.
     """
     candidate, evaluation = evidence.candidate, evidence.evaluation
-    libraries = [_library(name, number) for name, number in sorted(set(packages))]
+    named = {(_normal(name), number) for name, number in packages}
+    libraries = [_library(name, number) for name, number in sorted(named)]
     data = [_data(TRAINING, candidate.train), _data(COMPARISON, evaluation.comparison)]
     subject = {
         "bom-ref": MODEL,
@@ -76,8 +77,8 @@ def bill_of_materials(
             {"ref": MODEL, "dependsOn": [each["bom-ref"] for each in (*data, *libraries)]}
         ],
     }
-    named = uuid.uuid5(NAMESPACE, hashlib.sha256(canonical(content)).hexdigest())
-    return canonical(content | {"serialNumber": named.urn})
+    serial = uuid.uuid5(NAMESPACE, hashlib.sha256(canonical(content)).hexdigest())
+    return canonical(content | {"serialNumber": serial.urn})
 
 
 def check_bill(data: bytes) -> None:
@@ -180,11 +181,11 @@ def _data(ref: str, data: Dataset) -> Json:
 
 
 def _library(name: str, version: str) -> Json:
-    purl = f"pkg:pypi/{quote(_normal(name), safe='')}@{quote(version, safe='')}"
+    purl = f"pkg:pypi/{quote(name, safe='')}@{quote(version, safe='')}"
     return {
         "bom-ref": purl,
         "type": "library",
-        "name": _normal(name),
+        "name": name,
         "version": version,
         "purl": purl,
     }

@@ -10,7 +10,7 @@ is escaped, in Markdown it opens neither markup, nor a cell, nor a line.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlops_tasks.artifacts import CalibrationBin, Dataset, Evaluation, Evidence, Lineage
@@ -22,7 +22,8 @@ from mlops_tasks.settings.schema import CardSettings
 
 NOT_STATED = "not stated"
 MARKUP = re.compile(r"([\\`*_\[\]<>|~&#!])")
-LIST_START = re.compile(r"^([-+=]|\d+(?=[.)]))")
+LINE_START = re.compile(r"^(\d*)([-+=.)])")
+FACTS = ("What", "Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,15 @@ def _sections(evidence: Evidence, card: CardSettings) -> Iterator[_Section]:
             f"{len(columns.features)} columns (binary classification).",
         ),
     )
-    yield _Section("Intended use", (card.intended_use or NOT_STATED,))
-    yield _Section("Limits", (card.limits or NOT_STATED,))
+    yield _Section("Intended use", (card.intended_use.strip() or NOT_STATED,))
+    yield _Section("Limits", (card.limits.strip() or NOT_STATED,))
     yield _Section(
         "Model",
         (
             _facts(
-                ("Owner", card.owner or NOT_STATED),
+                ("Owner", card.owner.strip() or NOT_STATED),
                 ("Kind", candidate.name),
-                ("Parameters", json.dumps(candidate.params, sort_keys=True, default=str)),
+                ("Parameters", _params(candidate.params)),
                 ("Seed", candidate.seed),
                 ("Size", f"{candidate.size_bytes:,} bytes"),
                 ("Built by", candidate.code.reference),
@@ -110,6 +111,10 @@ def _sections(evidence: Evidence, card: CardSettings) -> Iterator[_Section]:
         ),
     )
     yield _Section("Lineage", (_lineage(evidence.lineage),))
+
+
+def _params(params: Mapping[str, object]) -> str:
+    return json.dumps(params, sort_keys=True, ensure_ascii=False, default=str) if params else "none"
 
 
 def _data(evidence: Evidence) -> Iterator[str | _Table]:
@@ -173,7 +178,7 @@ def _calibration(bins: Sequence[CalibrationBin]) -> str:
     if not bins:
         return "Calibration was not measured."
     gaps = [abs(each.mean_score - each.observed_rate) for each in bins]
-    rows = sum(each.rows for each in bins)
+    rows = sum(each.rows for each in bins) or 1
     mean = sum(gap * each.rows for gap, each in zip(gaps, bins, strict=True)) / rows
     largest, worst = max(zip(gaps, bins, strict=True), key=lambda pair: pair[0])
     return (
@@ -188,7 +193,7 @@ def _comparisons(evidence: Evidence) -> str | _Table:
     if not evidence.comparisons:
         return "There was nothing to compare with."
     return _Table(
-        ("Rival", "Metric", "Its score", "Gain [low, high]", "Rows it was trained on"),
+        ("Rival", "Metric", "Its score", "Gain [low, high]", "Comparison rows it was trained on"),
         tuple(
             (
                 each.rival,
@@ -218,29 +223,35 @@ def _lineage(lineage: Lineage) -> _Table:
 
 
 def _facts(*pairs: tuple[str, object]) -> _Table:
-    return _Table(("What", "Value"), tuple((name, str(value)) for name, value in pairs))
+    return _Table(FACTS, tuple((name, str(value)) for name, value in pairs))
 
 
 def _html(section: _Section) -> page.Html:
     parts = (
-        page.table(part.header, part.rows) if isinstance(part, _Table) else page.element("p", part)
+        page.element("p", part) if isinstance(part, str) else _html_table(part)
         for part in section.parts
     )
     return page.section(section.heading, *parts)
+
+
+def _html_table(part: _Table) -> page.Html:
+    if part.header == FACTS:
+        return page.facts(*((name, value) for name, value in part.rows))
+    return page.table(part.header, part.rows)
 
 
 def _markdown(section: _Section) -> Iterator[str]:
     yield f"## {section.heading}"
     for part in section.parts:
         if isinstance(part, str):
-            yield LIST_START.sub(r"\\\1", _plain(part))
+            yield LINE_START.sub(r"\1\\\2", _plain(part))
         else:
-            rows = (part.header, ("---",) * len(part.header), *part.rows)
-            yield "\n".join(f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows)
+            head = [_row(part.header), f"|{' --- |' * len(part.header)}"]
+            yield "\n".join([*head, *map(_row, part.rows)])
 
 
-def _cell(text: str) -> str:
-    return text if text == "---" else _plain(text)
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(_plain, cells))} |"
 
 
 def _plain(text: str) -> str:

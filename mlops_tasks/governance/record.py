@@ -53,7 +53,7 @@ def record(stack: StackSettings, event: Event) -> Entry:
 
 def ledger_key(stack: StackSettings) -> KeyPair:
     """The key that signs checkpoints."""
-    return key_pair(Path(stack.keys), LEDGER_KEY, "ed25519")
+    return key_pair(Path(stack.key_folder), LEDGER_KEY, "ed25519")
 
 
 def witness(stack: StackSettings) -> None:

@@ -70,7 +70,7 @@ def open_project(server: Server, project: str, artifact_root: str = "") -> None:
     server
         Where.
     project
-        Name of the experiment; the registered models have it in theirs.
+        Name of the experiment; the registered models of its stages are named after it.
     artifact_root
         `stack.artifact_root`. Leave it out where the server stores the artifacts itself: MLflow
         knows what a file belongs to by the experiment's number at the start of its default path.
@@ -90,9 +90,9 @@ def open_project(server: Server, project: str, artifact_root: str = "") -> None:
     found = server.ask("GET", "2.0/mlflow/experiments/get-by-name", {"experiment_name": project})
     experiment = found["experiment"]["experiment_id"]
     for role in PROJECT_ROLES:
-        name = group(project, role)
-        _once(server, "3.0/mlflow/roles/create", {"name": name, "workspace": WORKSPACE})
-        known, rights = _group_id(server, project, role), RIGHTS[role]
+        name, rights = group(project, role), RIGHTS[role]
+        made = _once(server, "3.0/mlflow/roles/create", {"name": name, "workspace": WORKSPACE})
+        known = int(made["role"]["id"]) if made else _group_id(server, project, role)
         grants = [("experiment", experiment, rights.experiment)]
         grants += [("registered_model", model, rights.model) for model in models]
         for kind, pattern, permission in grants:
@@ -156,12 +156,14 @@ def _group_id(server: Server, project: str, role: Role) -> int:
     )
 
 
-def _once(server: Server, path: str, fields: dict[str, Any]) -> None:
+def _once(server: Server, path: str, fields: dict[str, Any]) -> dict[str, Any] | None:
+    """What a creation answers, or None where it was done before."""
     try:
-        server.ask("POST", path, fields)
+        return server.ask("POST", path, fields)
     except PlatformError as error:
         if EXISTS not in error.what:
             raise
+        return None
 
 
 def _refused(refusal: urllib.error.HTTPError, address: str) -> PlatformError:

@@ -9,7 +9,7 @@ A flow that a person runs is not suspended: it ends, and `mlops promote` goes on
 
 import os
 from datetime import UTC, datetime
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from mlops_tasks.artifacts import Registration
 
@@ -23,7 +23,8 @@ def wait_for_approval(registration: Registration, expires_hours: float) -> None:
         return
     from prefect.flow_runs import suspend_flow_run
 
-    suspend_flow_run(timeout=int(expires_hours * 3600) + SPARE_SECONDS)
+    # A key of its own: woken too early, the flow must be able to wait again.
+    suspend_flow_run(timeout=int(expires_hours * 3600) + SPARE_SECONDS, key=uuid4().hex)
 
 
 def wake(flow_run: str) -> str:

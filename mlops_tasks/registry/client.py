@@ -98,10 +98,11 @@ def experiment(client: "MlflowClient", stack: StackSettings, project: str) -> st
 def talking(stack: StackSettings) -> Iterator[None]:
     """Turn whatever MLflow throws inside the block into a `RegistryError`."""
     from mlflow.exceptions import MlflowException
+    from requests import RequestException  # how a server refuses the files it keeps
 
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, RequestException) as error:
         raise _unreachable(stack, error) from error
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 Kind = Literal["promotion", "rollback"]
 MOVES: tuple[Kind, ...] = ("promotion", "rollback")
 NOBODY = ""
+TOLD_AGAIN = ("version", "from", "stage", "approved_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +180,7 @@ def _carry_out(client: "MlflowClient", held: Lease, aliases: Aliases, planned: M
 
 def _outcome(ledger: Ledger, intent: Entry, outcome: str, reason: str) -> Entry:
     said = intent.event
-    facts = {name: value for name, value in said.facts.items() if name in ("version", "from")}
+    facts = {name: value for name, value in said.facts.items() if name in TOLD_AGAIN}
     entry = ledger.append(
         Event(
             actor(),

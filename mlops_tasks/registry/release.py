@@ -64,7 +64,7 @@ def write_release(settings: Settings, evidence: Evidence, folder: Path) -> None:
 
 def signing_key(stack: StackSettings) -> KeyPair:
     """The key that seals models."""
-    return key_pair(Path(stack.keys), "models", "p256")
+    return key_pair(Path(stack.key_folder), "models", "p256")
 
 
 def current_champion(stack: StackSettings, model: str) -> Champion | None:

@@ -77,7 +77,7 @@ class StackSettings(_Frozen):
     """Where work is tracked and results are kept. Any fsspec URI will do for the store.
 
     `ledger` is the SQLAlchemy URL of the record of events, `anchor` where its checkpoints are kept
-    (see `governance.anchors`), `keys` the folder of the keys that sign models and checkpoints.
+    (see `governance.anchors`), `key_folder` has the keys that sign models and checkpoints.
     """
 
     name: str = "local"
@@ -88,7 +88,7 @@ class StackSettings(_Frozen):
     store: str = Field(min_length=1)
     ledger: str = Field(min_length=1)
     anchor: str = Field(min_length=1)
-    keys: str = Field(min_length=1)
+    key_folder: str = Field(min_length=1)
 
 
 class EvaluationSettings(_Frozen):

@@ -113,6 +113,7 @@ def without(*names: str) -> dict[str, Any]:
 
 NO_METRICS = replace(EVALUATION, metrics={})
 UNDEFINED = SliceScore("carrier", "AA", 700, 0, None)
+NO_RIVAL = ["beats the base rate", "no worse than a linear model", "champion"]
 REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no primary metric": (
         {"evaluation": NO_METRICS, "policy": changed_policy(thresholds={})},
@@ -135,7 +136,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "unknown primary metric": (
         {"evaluation": replace(EVALUATION, primary="AUC")},
-        ["primary metric", "slices"],
+        ["primary metric", "slices", *NO_RIVAL],
     ),
     "unknown primary metric that was somehow measured": (
         {
@@ -143,14 +144,18 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
                 EVALUATION, primary="AUC", metrics=EVALUATION.metrics | {"AUC": GOOD}
             )
         },
-        ["primary metric", "slices"],
+        ["primary metric", "slices", *NO_RIVAL],
     ),
     "no trivial": (without("trivial"), ["beats the base rate"]),
     "no linear": (without("linear"), ["no worse than a linear model"]),
     "no champion": (without("champion"), ["champion"]),
     "no comparison at all": (
         {"comparisons": ()},
-        ["beats the base rate", "no worse than a linear model", "champion"],
+        NO_RIVAL,
+    ),
+    "gains in another metric": (
+        {"comparisons": tuple(replace(each, metric="accuracy") for each in RIVALS)},
+        NO_RIVAL,
     ),
     "another champion": (
         {"comparisons": changed_rival("champion", rival_digest="y" * 64)},
@@ -215,6 +220,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
             "policy": changed_policy(thresholds={"roc_auc": 0.1}),
         },
         [
+            "primary metric",
             "threshold roc_auc",
             "slice carrier=AA",
             "latency",
@@ -344,7 +350,7 @@ COMPARISONS = st.lists(
         Comparison,
         st.sampled_from(["trivial", "linear", "champion"]),
         st.sampled_from(["x" * 64, "y" * 64]),
-        st.just("roc_auc"),
+        st.sampled_from([*["roc_auc"] * 5, "accuracy"]),
         st.just(0.5),
         INTERVALS,
         st.sampled_from([None, 0, 0, 0, 7]),
@@ -412,6 +418,9 @@ def reference(
         return False
     if evaluation.primary not in HIGHER | LOWER or evaluation.primary not in evaluation.metrics:
         return False
+    if evaluation.metrics[evaluation.primary].value != evaluation.metrics[evaluation.primary].value:
+        return False
+    comparisons = tuple(each for each in comparisons if each.metric == evaluation.primary)
     for metric, limit in policy.thresholds.items():
         if metric not in HIGHER | LOWER or metric not in evaluation.metrics:
             return False

@@ -76,7 +76,7 @@ class Life:
                     "artifact_root": str(home / "artifacts"),
                     "ledger": f"sqlite:///{home}/ledger.db",
                     "anchor": str(home / "anchor"),
-                    "keys": str(home / "keys"),
+                    "key_folder": str(home / "keys"),
                     **REGIONS,
                 },
                 "policy": {
