@@ -127,10 +127,10 @@ def _model_card(evidence: Evidence, card: CardSettings) -> Json:
         "quantitativeAnalysis": {"performanceMetrics": _performance(evidence.evaluation)},
     }
     said = {"useCases": card.intended_use, "technicalLimitations": card.limits}
-    considerations = {name: [text] for name, text in said.items() if text}
+    considerations = {name: [text] for name, text in said.items() if text.strip()}
     if considerations:
         written["considerations"] = considerations
-    if card.owner:
+    if card.owner.strip():
         written["properties"] = _properties(owner=card.owner)
     return written
 

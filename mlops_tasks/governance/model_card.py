@@ -10,10 +10,10 @@ is escaped, in Markdown it opens neither markup, nor a cell, nor a line.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mlops_tasks.artifacts import CalibrationBin, Dataset, Evaluation, Evidence, Lineage
+from mlops_tasks.artifacts import CalibrationBin, Evaluation, Evidence, Lineage
 from mlops_tasks.evaluation import page
 from mlops_tasks.evaluation.charts import interval_text, number
 from mlops_tasks.evaluation.metrics import METRICS
@@ -71,13 +71,10 @@ def render_card(model: str, version: str, evidence: Evidence, card: CardSettings
 def _sections(evidence: Evidence, card: CardSettings) -> Iterator[_Section]:
     candidate, evaluation = evidence.candidate, evidence.evaluation
     columns, decision = candidate.columns, evidence.decision
-    yield _Section(
-        "What it predicts",
-        (
-            f"For each row, how probable it is that {columns.target} is 1, from "
-            f"{len(columns.features)} columns (binary classification).",
-        ),
-    )
+    params = json.dumps(candidate.params, sort_keys=True, ensure_ascii=False, default=str)
+    predicts = f"For each row, how probable it is that {columns.target} is 1"
+    source = f"from {len(columns.features)} columns (binary classification)."
+    yield _Section("What it predicts", (f"{predicts}, {source}",))
     yield _Section("Intended use", (card.intended_use.strip() or NOT_STATED,))
     yield _Section("Limits", (card.limits.strip() or NOT_STATED,))
     yield _Section(
@@ -86,7 +83,7 @@ def _sections(evidence: Evidence, card: CardSettings) -> Iterator[_Section]:
             _facts(
                 ("Owner", card.owner.strip() or NOT_STATED),
                 ("Kind", candidate.name),
-                ("Parameters", _params(candidate.params)),
+                ("Parameters", params),
                 ("Seed", candidate.seed),
                 ("Size", f"{candidate.size_bytes:,} bytes"),
                 ("Built by", candidate.code.reference),
@@ -113,16 +110,16 @@ def _sections(evidence: Evidence, card: CardSettings) -> Iterator[_Section]:
     yield _Section("Lineage", (_lineage(evidence.lineage),))
 
 
-def _params(params: Mapping[str, object]) -> str:
-    return json.dumps(params, sort_keys=True, ensure_ascii=False, default=str) if params else "none"
-
-
 def _data(evidence: Evidence) -> Iterator[str | _Table]:
     columns = evidence.candidate.columns
-    sets = (("Training", evidence.candidate.train), ("Comparison", evidence.evaluation.comparison))
+    sets = {"Training": evidence.candidate.train, "Comparison": evidence.evaluation.comparison}
+    counts = {name: (f"{data.rows:,}", f"{data.quarantined_rows:,}") for name, data in sets.items()}
     yield _Table(
         ("Set", "Rows", "Set aside", "Region", "DVC revision", "SHA-256"),
-        tuple((name, *_dataset(data)) for name, data in sets),
+        tuple(
+            (name, *counts[name], data.region, data.dvc_rev or "none", data.digest)
+            for name, data in sets.items()
+        ),
     )
     parts = {
         "Target": (columns.target,),
@@ -134,11 +131,6 @@ def _data(evidence: Evidence) -> Iterator[str | _Table]:
     }
     named = {part: ", ".join(name for name in names if name) for part, names in parts.items()}
     yield _facts(*((part, names or "none") for part, names in named.items()))
-
-
-def _dataset(data: Dataset) -> tuple[str, ...]:
-    counts = (f"{data.rows:,}", f"{data.quarantined_rows:,}")
-    return (*counts, data.region, data.dvc_rev or "none", data.digest)
 
 
 def _metrics(evaluation: Evaluation) -> Iterator[str | _Table]:
@@ -184,8 +176,7 @@ def _calibration(bins: Sequence[CalibrationBin]) -> str:
     return (
         f"Score and observed rate differ by {number(mean)} on average over {len(bins)} bins, and "
         f"by {number(largest)} at most: among {worst.rows:,} rows that score from {worst.low:g} to "
-        f"{worst.high:g}, the mean score is {number(worst.mean_score)} and the observed rate "
-        f"{number(worst.observed_rate)}."
+        f"{worst.high:g}, {number(worst.observed_rate)} are positive."
     )
 
 
@@ -227,14 +218,12 @@ def _facts(*pairs: tuple[str, object]) -> _Table:
 
 
 def _html(section: _Section) -> page.Html:
-    parts = (
-        page.element("p", part) if isinstance(part, str) else _html_table(part)
-        for part in section.parts
-    )
-    return page.section(section.heading, *parts)
+    return page.section(section.heading, *map(_html_part, section.parts))
 
 
-def _html_table(part: _Table) -> page.Html:
+def _html_part(part: str | _Table) -> page.Html:
+    if isinstance(part, str):
+        return page.element("p", part)
     if part.header == FACTS:
         return page.facts(*((name, value) for name, value in part.rows))
     return page.table(part.header, part.rows)

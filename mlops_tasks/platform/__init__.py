@@ -1,1 +1,1 @@
-"""Platform: servers on this machine, who may use them, caching by content, progress on the screen."""
+"""Platform: servers on this machine, who may use them, caching by content, and progress."""

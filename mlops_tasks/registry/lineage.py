@@ -13,7 +13,9 @@ from mlops_tasks import __version__
 from mlops_tasks.artifacts import Code, Dataset, Lineage, digest
 from mlops_tasks.settings.schema import Settings
 
-MACHINE_SPECIFIC = {"stack": {"tracking_uri", "artifact_root", "store", "ledger", "anchor", "key_folder"}}
+MACHINE_SPECIFIC = {
+    "stack": {"tracking_uri", "artifact_root", "store", "ledger", "anchor", "key_folder"}
+}
 GIT_SECONDS = 20
 
 

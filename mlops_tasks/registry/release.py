@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from mlops_tasks.artifacts import Champion, Evidence, decode, encode
 from mlops_tasks.errors import AlteredObject, MlopsError
+from mlops_tasks.governance.bill_of_materials import bill_of_materials, installed
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.keys import KeyPair, key_pair
+from mlops_tasks.governance.model_card import render_card
 from mlops_tasks.governance.model_seal import check_seal, seal
 from mlops_tasks.governance.record import actor, ledger_of, record
 from mlops_tasks.registry.client import connect, talking
@@ -35,6 +37,7 @@ SIGNATURE = "package.sig"
 EVIDENCE_FILE = "evidence.json"
 MODEL_FILE = "model/model.skops"
 REGISTRATION = "registration"
+SHORT = 12  # of the candidate's digest: the package is sealed before it has a version number
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,12 @@ def write_release(settings: Settings, evidence: Evidence, folder: Path) -> None:
     package.mkdir()
     write_mlflow_model(evidence.candidate, package / "model")
     (package / EVIDENCE_FILE).write_bytes(encode(evidence))
+    named = (settings.registered_model, evidence.candidate.digest[:SHORT])
+    card = render_card(*named, evidence, settings.card)
+    (package / "model_card.md").write_text(card.markdown, encoding="utf-8")
+    (package / "model_card.html").write_text(card.html, encoding="utf-8")
+    bill = bill_of_materials(*named, evidence, settings.card, installed())
+    (package / "bill_of_materials.json").write_bytes(bill)
     seal(package, folder / SIGNATURE, signing_key(settings.stack))
 
 

@@ -108,6 +108,13 @@ def test_it_says_on_which_data_and_which_packages() -> None:
     ]
 
 
+def test_packages_are_listed_once_and_by_name() -> None:
+    names = [f"package-{number:02}" for number in range(20)]
+    packages = [(name.upper().replace("-", "_"), "1") for name in reversed(names)]
+    libraries = parsed(bill(packages=[*packages, *packages]))["components"][2:]
+    assert [each["name"] for each in libraries] == names
+
+
 def test_what_nobody_said_is_left_out() -> None:
     card = parsed(bill(card=CardSettings()))["metadata"]["component"]["modelCard"]
     assert "considerations" not in card

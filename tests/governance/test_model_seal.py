@@ -1,6 +1,7 @@
 """The seal: whatever is done to a sealed folder or its signature, the model is not used."""
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -272,9 +273,17 @@ def _sign_anew(sealed: Sealed, bundle: dict, payload: bytes) -> None:
     sealed.signature.write_text(json.dumps(bundle))
 
 
+def _name_a_file_twice(statement: dict) -> None:
+    files = statement["predicate"]["resources"]
+    files.append(files[0])
+    root = hashlib.sha256(b"".join(bytes.fromhex(each["digest"]) for each in files))
+    statement["subject"][0]["digest"]["sha256"] = root.hexdigest()
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
+        _name_a_file_twice,
         lambda said: said.update(_type="https://in-toto.io/Statement/v0.1"),
         lambda said: said.update(predicateType="https://model_signing/Digests/v0.1"),
         lambda said: said.update(subject=[]),
@@ -283,7 +292,6 @@ def _sign_anew(sealed: Sealed, bundle: dict, payload: bytes) -> None:
         lambda said: said["predicate"]["serialization"].update(allow_symlinks=True),
         lambda said: said["predicate"]["resources"][0].update(algorithm="blake3"),
         lambda said: said["predicate"]["resources"][0].update(digest="xyz"),
-        lambda said: said["predicate"]["resources"].append(said["predicate"]["resources"][0]),
         lambda said: said["predicate"]["resources"].pop(),
         lambda said: said.pop("predicate"),
     ],
@@ -301,6 +309,20 @@ def test_a_genuine_signature_of_another_kind_of_payload_is_refused(sealed: Seale
     bundle, statement = _statement(sealed)
     bundle["dsseEnvelope"]["payloadType"] = "text/plain"
     _sign_anew(sealed, bundle, json.dumps(statement).encode())
+    sealed.refused("the signature cannot be read")
+
+
+def test_base64_has_one_spelling(sealed: Sealed) -> None:
+    bundle, statement = _statement(sealed)
+    payload = json.dumps(statement).encode()
+    _sign_anew(sealed, bundle, payload + b" " * ((1 - len(payload)) % 3))
+    sealed.check()
+    envelope = bundle["dsseEnvelope"]
+    text = envelope["payload"]
+    assert text.endswith("==")
+    envelope["payload"] = text[:-3] + chr(ord(text[-3]) + 1) + "=="
+    assert base64.b64decode(envelope["payload"]) == base64.b64decode(text)
+    sealed.signature.write_text(json.dumps(bundle))
     sealed.refused("the signature cannot be read")
 
 

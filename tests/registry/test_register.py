@@ -36,6 +36,9 @@ def test_an_undefined_primary_metric_is_a_recorded_refusal(tmp_path: Path) -> No
                 "region": "local", "store": store,
                 "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
                 "artifact_root": str(tmp_path / "artifacts"),
+                "ledger": f"sqlite:///{tmp_path}/ledger.db",
+                "anchor": str(tmp_path / "anchor"),
+                "key_folder": str(tmp_path / "keys"),
             },
         }
     )  # fmt: skip
