@@ -25,6 +25,7 @@ from mlops_tasks.artifacts import (
     Dataset,
     Decision,
     Evaluation,
+    Evidence,
     Importance,
     Interval,
     Lineage,
@@ -53,7 +54,7 @@ CANDIDATE = Candidate(
 SCORE = Interval(0.8, 0.7, 0.9)
 EVALUATION = Evaluation(
     "c" * 64,
-    "d" * 64,
+    ROWS,
     "roc_auc",
     10,
     4,
@@ -64,14 +65,18 @@ EVALUATION = Evaluation(
     ROWS,
     1.5,
 )
+COMPARISON = Comparison("champion", "b" * 64, "roc_auc", 0.7, SCORE, None)
+DECISION = Decision(False, (Check("rows", False, "too few"),), "a" * 64)
+LINEAGE = Lineage("abc", True, "md5", "d", "c", "e", "f", "0.1.0", 7, "local")
 EXAMPLES: dict[type, Any] = {
     Dataset: ROWS,
     Split: Split(ROWS, dataclasses.replace(ROWS, digest="f" * 64), COLUMNS, "time"),
     Candidate: CANDIDATE,
     Evaluation: EVALUATION,
-    Comparison: Comparison("champion", "b" * 64, "roc_auc", 0.7, SCORE, None),
-    Decision: Decision(False, (Check("rows", False, "too few"),), "a" * 64),
-    Lineage: Lineage("abc", True, "md5", "d", "c", "e", "f", "0.1.0", 7, "local"),
+    Comparison: COMPARISON,
+    Decision: DECISION,
+    Lineage: LINEAGE,
+    Evidence: Evidence(CANDIDATE, EVALUATION, (COMPARISON,), DECISION, LINEAGE),
     Champion: Champion(3, "run", CANDIDATE),
     Registration: Registration(
         "m", "run", None, False, ("why",), "roc_auc", SCORE, "c", "file:///r"
@@ -149,7 +154,7 @@ def test_another_process_reads_it_and_names_it_the_same() -> None:
 def test_digests_are_pinned() -> None:
     """A digest that changes silently would orphan every cached result and registered model."""
     assert digest(ROWS) == "5fc332855dd9847d6c57ca24d69532d8cbb149ad00b9dc17d7cd6245a1f46db2"
-    assert digest(EVALUATION) == "047c8132ea91c27de4d3e65b61ad795ab586fb6e3d89593240bf93a473eabc4a"
+    assert digest(EVALUATION) == "54a022f54ea3a29aaa86a7e3294aa5ffa8e4d7f7d05ec954e4b15ab4b0a8be64"
 
 
 @pytest.mark.parametrize("value", [ROWS.columns, "text", 3, {"type": "Dataset"}, COLUMNS, object()])
