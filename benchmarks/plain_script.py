@@ -20,8 +20,9 @@ from mlops_tasks.project.locate import Project, locate
 from mlops_tasks.references import code
 from mlops_tasks.registry.client import reach
 from mlops_tasks.registry.lineage import trace
-from mlops_tasks.registry.models import current_champion
+from mlops_tasks.registry.proposals import propose
 from mlops_tasks.registry.register import register
+from mlops_tasks.registry.release import current_champion
 from mlops_tasks.settings import ModelSettings
 from mlops_tasks.settings.compose import compose
 from mlops_tasks.training import baselines
@@ -46,7 +47,7 @@ def train(project: Project, overrides: list[str]) -> Registration:
         name: fit(parts, code(baselines.REFERENCE), ModelSettings(name=name), seed, store=store)
         for name in ("trivial", "linear")
     }
-    champion = current_champion(settings.stack, settings.project)
+    champion = current_champion(settings.stack, settings.registered_model)
     if champion and champion.candidate != candidate:
         rivals["champion"] = champion.candidate
     comparisons = compare(evaluation, rivals, parts.comparison, settings.evaluation, seed)
@@ -58,7 +59,8 @@ def train(project: Project, overrides: list[str]) -> Registration:
         champion_digest=champion.candidate.digest if champion else None,
     )
     lineage = trace(str(project.root), settings, raw, models)
-    return register(settings, candidate, evaluation, comparisons, decision, lineage, overrides)
+    known = register(settings, candidate, evaluation, comparisons, decision, lineage, overrides)
+    return propose(str(project.root), settings, known)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from mlops_tasks.evaluation import evaluate as evaluation_room
 from mlops_tasks.evaluation import gate as gate_room
 from mlops_tasks.project.locate import locate
 from mlops_tasks.references import code
-from mlops_tasks.registry import client, models
+from mlops_tasks.registry import client, proposals, release
 from mlops_tasks.registry import lineage as lineage_room
 from mlops_tasks.registry import register as registration
 from mlops_tasks.settings import ModelSettings, Settings
@@ -86,7 +86,7 @@ def evaluate(candidate: str, parts: str, config: str) -> str:
 @step
 def champion(config: str) -> str:
     settings = settings_from(config)
-    return text(models.current_champion(settings.stack, settings.project))
+    return text(release.current_champion(settings.stack, settings.registered_model))
 
 
 @step
@@ -143,6 +143,11 @@ def register(
     return text(registration.register(settings_from(config), *known, overrides))
 
 
+@step
+def propose(registered: str, root: str, config: str) -> str:
+    return text(proposals.propose(root, settings_from(config), decode(registered)))
+
+
 @pipeline(
     enable_cache=False,
     enable_artifact_metadata=False,
@@ -161,7 +166,8 @@ def train(root: str, package: str, config: str, overrides: list[str]) -> None:
     comparisons = compare(candidate, evaluation, trivial, linear, incumbent, parts, config)
     decision = gate(candidate, evaluation, comparisons, incumbent, config)
     origin = lineage(root, raw, package, config)
-    register(candidate, evaluation, comparisons, decision, origin, config, overrides)
+    known = register(candidate, evaluation, comparisons, decision, origin, config, overrides)
+    propose(known, root, config)
 
 
 def main() -> None:
