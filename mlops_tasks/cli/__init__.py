@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Any
 
+from mlops_tasks.cli import audit as audit
 from mlops_tasks.cli import governing as governing
 from mlops_tasks.cli import training as training
 from mlops_tasks.cli.options import INTERRUPTED, app

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from mlops_tasks.errors import LedgerError
 from mlops_tasks.governance.anchors import read_anchor, write_anchor
 from mlops_tasks.governance.chain import Verdict, verify
 from mlops_tasks.governance.checkpoints import is_genuine, sign
@@ -35,9 +36,33 @@ def ledger_of(stack: StackSettings) -> Ledger:
     Raises
     ------
     LedgerError
-        If it cannot be opened.
+        If it cannot be opened, or its address carries a password.
     """
+    refuse_password(stack.ledger)
     return _opened(stack.ledger, os.getpid())
+
+
+def refuse_password(url: str) -> None:
+    """Refuse an address that would carry a password into runs and logs, without repeating it.
+
+    Raises
+    ------
+    LedgerError
+        If it does.
+    """
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        carries = make_url(url).password is not None
+    except (ArgumentError, ValueError):
+        return  # whoever opens it says what is wrong
+    if carries:
+        raise LedgerError(
+            "the address of the ledger must not carry a password",
+            where="stack.ledger",
+            next_step="take it out, and set PGPASSWORD or use a ~/.pgpass file",
+        )
 
 
 def record(stack: StackSettings, event: Event) -> Entry:

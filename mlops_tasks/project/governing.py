@@ -96,8 +96,8 @@ def vote(
     return cast(root, settings, request, choice, reason, key or own_key())
 
 
-def moment(text: str) -> str:
-    """A time as the ledger writes it; a date means its end, no zone means UTC.
+def moment(text: str, *, end: bool = True) -> str:
+    """A time as the ledger writes it; a date means its end (or its start), no zone means UTC.
 
     Raises
     ------
@@ -108,9 +108,9 @@ def moment(text: str) -> str:
         at = datetime.fromisoformat(text)
     except ValueError as error:
         raise SettingsError(
-            f"{text!r} is not a time", where="--at", next_step="write it like 2026-03-03T12:00"
+            f"{text!r} is not a time", where="ISO 8601", next_step="write it like 2026-03-03T12:00"
         ) from error
-    if len(text) == len("2026-03-03"):
+    if end and len(text) == len("2026-03-03"):
         at += timedelta(days=1) - timedelta(microseconds=1)
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.isoformat(timespec="microseconds")
