@@ -5,9 +5,10 @@ tail, a chain that was written anew, a forged checkpoint. What nobody outside th
 for is not called true: a ledger with entries and without a checkpoint does not verify.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from pydantic_core import from_json
 
 from mlops_tasks.governance.checkpoints import Checkpoint
 from mlops_tasks.governance.events import START, Row, hash_of
@@ -41,9 +42,10 @@ def verify(
     forged
         What was said of the others; one is enough to refuse.
     """
-    heads = {each.length: each.head for each in checkpoints}
-    if len({(each.length, each.head) for each in checkpoints}) != len(heads):
-        return Verdict(False, 0, 0, min(heads), "two checkpoints of one length disagree")
+    heads: dict[int, str] = {}
+    for each in checkpoints:
+        if heads.setdefault(each.length, each.head) != each.head:
+            return Verdict(False, 0, 0, each.length, "two checkpoints of one length disagree")
     entries, vouched, prev, at = 0, 0, START, ""
     for row in rows:
         wrong, at_now = _fault(row, entries + 1, prev, at)
@@ -79,7 +81,7 @@ def _fault(row: Row, seq: int, prev: str, at: str) -> tuple[str, str]:
     if hash_of(row.line) != row.hash:
         return "its content was edited: the hash is that of another", ""
     try:
-        raw = json.loads(row.line)
+        raw = from_json(row.line)
         event = raw["event"]
         said = (
             raw["seq"],

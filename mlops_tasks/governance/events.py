@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlops_tasks.errors import LedgerError
 
@@ -56,9 +56,11 @@ class Entry:
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """An entry as it lies in the database: the line that is hashed, and copies to search by."""
+class Row(NamedTuple):
+    """An entry as it lies in the database: the line that is hashed, and copies to search by.
+
+    A tuple, because verifying makes a million of them.
+    """
 
     seq: int
     at: str

@@ -8,7 +8,7 @@ can still change rows: `chain` finds that.
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,8 +88,7 @@ class Ledger:
         with self._reading() as connection:
             streamed = connection.execution_options(yield_per=BATCH)
             for batch in streamed.execute(_fitting(Wanted()).order_by(ledger().c.seq)).partitions():
-                for row in batch:
-                    yield Row(*row)
+                yield from map(Row._make, batch)
 
     def head(self) -> tuple[int, str, str]:
         """Number of entries, and hash and time of the last."""
@@ -144,7 +143,7 @@ def append_within(connection: "Connection", event: Event) -> Entry:
     seq, prev, before = _last(connection)
     at = max(datetime.now(UTC).isoformat(timespec="microseconds"), before)
     row = link(event, seq=seq + 1, at=at, prev=prev)
-    connection.execute(ledger().insert(), asdict(row))
+    connection.execute(ledger().insert(), row._asdict())
     return entry_of(row)
 
 
