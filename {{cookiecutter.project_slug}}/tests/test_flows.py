@@ -17,7 +17,7 @@ def test_train_and_score(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> N
 
     first = flows.train([*SMALL, "model=linear"])
     assert first.accepted, first.reasons
-    assert first.version == 1
+    assert (first.version, first.standing) == (1, "champion")
 
     again = flows.train([*SMALL, "model=linear"])
     assert (again.version, again.repeated) == (1, True)
