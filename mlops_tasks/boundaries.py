@@ -9,6 +9,7 @@ import signal
 
 CRASH_AT = "MLOPS_CRASH_AT"
 BOUNDARIES = (
+    "registration leased",
     "run created",
     "metrics logged",
     "artifacts logged",
@@ -16,15 +17,21 @@ BOUNDARIES = (
     "version created",
     "registration recorded",
     "challenger set",
+    "registration witnessed",
+    "evidence kept",
     "request opened",
+    "request witnessed",
     "vote recorded",
+    "vote witnessed",
     "lease taken",
+    "alias settled",
     "version copied",
     "intent recorded",
     "previous moved",
     "champion moved",
     "challenger removed",
     "outcome recorded",
+    "lease given back",
     "witnessed",
 )
 

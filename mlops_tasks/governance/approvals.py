@@ -144,8 +144,11 @@ def objection(
     """Why this person's vote on this request does not count; empty if it does."""
     if found is None:
         return "it is not signed with a key that the allowed signers list for that name"
-    if principal.casefold() in {author.casefold() for author in request.authors}:
+    authors = {author.casefold() for author in request.authors}
+    if authors & {principal.casefold(), found.principal.casefold()}:
         return "an author of the model does not approve it"
+    if found.principal != principal:
+        return "it is signed with a key of another name"
     if not set(rules.people.get(principal, ())) & set(rules.roles):
         return f"the policy gives none of the roles {', '.join(rules.roles)}"
     return ""

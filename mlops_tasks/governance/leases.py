@@ -1,8 +1,9 @@
 """One process at a time may move a model's aliases; a dead one does not keep the others out.
 
-A lease lies in the ledger's database and ends by itself after `LEASE_SECONDS`. Guarantee: while
-`lease` is held and `still_held` says so, nobody else holds it. It is not renewed: what is done
-under it takes milliseconds.
+A lease lies in the ledger's database and ends by itself after `LEASE_SECONDS`, or at once where it
+can be seen that its holder is dead: on the same host. Guarantee: while `lease` is held and
+`still_held` says so, nobody else holds it. It is not renewed: what is done under it takes
+milliseconds.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_tasks.errors import PromotionRefused
@@ -51,7 +54,7 @@ def lease(ledger: Ledger, subject: str, *, wait_seconds: float = WAIT_SECONDS) -
     PromotionRefused
         If somebody else holds it all the time.
     """
-    mine = Lease(ledger, subject, f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex}")
+    mine = Lease(ledger, subject, f"{_host()}:{os.getpid()}:{uuid.uuid4().hex}")
     give_up = time.monotonic() + wait_seconds
     while holder := _taken_by_other(mine):
         if time.monotonic() > give_up:
@@ -72,13 +75,38 @@ def _taken_by_other(mine: Lease) -> str:
     with mine.ledger.writing() as connection:
         holder, expires = _current(connection, mine.subject)
         now = _now(connection)
-        if holder and expires > now:
+        if holder and expires > now and not _dead(holder):
             return holder
         columns = leases().c
         connection.execute(leases().delete().where(columns.subject == mine.subject))
         taken = {"subject": mine.subject, "holder": mine.holder, "expires": now + LEASE_SECONDS}
         connection.execute(leases().insert(), taken)
         return ""
+
+
+@cache
+def _host() -> str:
+    """Where process numbers mean the same: hosts and containers may share a name."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8")[:8]
+        return f"{socket.gethostname()}/{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        return socket.gethostname()
+
+
+def _dead(holder: str) -> bool:
+    """Whether the holder was a process of this host that is no more."""
+    host, _, rest = holder.partition(":")
+    process = rest.partition(":")[0]
+    if host != _host() or not process.isdecimal() or os.name != "posix":
+        return False  # on Windows signal 0 ends a process
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # somebody else's
+    return False
 
 
 def _give_back(mine: Lease) -> None:

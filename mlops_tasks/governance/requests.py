@@ -102,8 +102,7 @@ def standing(root: Path, settings: Settings, request: Request) -> Standing:
     ]
 
     def signer(vote: Vote) -> Signer | None:
-        signed = statement(request, vote.choice, vote.reason)
-        return signer_of(signed, vote.signature, vote.principal, signers)
+        return _signer(request, vote, signers)
 
     return tally(
         request,
@@ -140,7 +139,7 @@ def cast(
     signature = sign(signed, key)
     names = principals_of(signature, signers)
     principal = names[0] if names else ""
-    found = signer_of(signed, signature, principal, signers)
+    found = _signer(request, Vote(request.id, principal, choice, reason, signature), signers)
     if why := objection(request, principal, rules, found):
         who = principal or str(key)
         raise _refused(f"the vote of {who} does not count: {why}", request, f"see {signers}")
@@ -154,17 +153,27 @@ def cast(
         reason=reason,
         digests={"request": request.id, "candidate": request.candidate},
         facts={"signature": signature},
-        once=f"vote:{request.id}:{choice}:{principal}",
+        once=f"vote:{request.id}:{digest(signature)}",
     )
     record(settings.stack, event)
     boundary("vote recorded")
     witness(settings.stack)
+    boundary("vote witnessed")
     return standing(root, settings, request)
 
 
 def utc_now() -> str:
     """ISO, with seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _signer(request: Request, vote: Vote, signers: Path) -> Signer | None:
+    """Whose key signed a vote; an author's key stays the author's under every name."""
+    signed = statement(request, vote.choice, vote.reason)
+    for name in (*request.authors, vote.principal):
+        if found := signer_of(signed, vote.signature, name, signers):
+            return found
+    return None
 
 
 def _request(entry: Entry) -> Request:

@@ -12,21 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_tasks.artifacts import Candidate, Evidence, encode
+from mlops_tasks.boundaries import boundary
 from mlops_tasks.errors import PromotionRefused
 from mlops_tasks.evaluation.comparison import compare
 from mlops_tasks.evaluation.gate import judge
 from mlops_tasks.governance.approvals import NO_CHAMPION
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.record import actor, ledger_of, record
-from mlops_tasks.registry.models import CHALLENGER, CHAMPION, DIGEST_TAG, by_alias, by_number
+from mlops_tasks.registry.models import CHALLENGER, CHAMPION, by_alias, by_number
 from mlops_tasks.registry.release import REGISTRATION, Release, bytes_digest, open_release
-from mlops_tasks.settings.schema import Settings
+from mlops_tasks.settings.schema import Settings, StackSettings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 GIT_SECONDS = 20
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ def case_of(
     """
     release = open_release(client, settings.stack, source)
     incumbent = by_alias(client, model, CHAMPION)
-    champion = digest_of(incumbent)
+    champion = digest_of(settings.stack, incumbent)
     evidence, known = release.evidence, release.evidence_digest
     covered = (NO_CHAMPION, evidence.champion_digest, evidence.candidate.digest)
     # In its own stage a version that was held against another champion is simply too late.
@@ -106,6 +108,7 @@ def _keep(
         file = Path(folder) / f"{name}.json"
         file.write_bytes(content)
         client.log_artifact(run_id, str(file), "evidence")
+    boundary("evidence kept")
     digests = {"candidate": evidence.candidate.digest, "evidence": name}
     event = Event(
         actor(),
@@ -162,6 +165,9 @@ def authors_of(case: Case) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def digest_of(version: "ModelVersion | None") -> str:
-    """The candidate's digest as the version is tagged; "none" for no version."""
-    return NO_CHAMPION if version is None else str(version.tags.get(DIGEST_TAG, "unknown"))
+def digest_of(stack: StackSettings, version: "ModelVersion | None") -> str:
+    """The candidate's digest as the ledger has it, not the tag that anybody may write."""
+    if version is None:
+        return NO_CHAMPION
+    registered = ledger_of(stack).find(f"{REGISTRATION}:{version.run_id}")
+    return registered.event.digests.get("candidate", UNKNOWN) if registered else UNKNOWN

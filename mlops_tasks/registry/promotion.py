@@ -71,7 +71,7 @@ class Moved:
 Plan = Callable[["MlflowClient", Aliases], Move | None]
 
 
-def move(stack: StackSettings, model: str, kind: Kind, plan: Plan) -> Moved:
+def move(stack: StackSettings, model: str, kind: Kind, plan: Plan, *, once: bool = False) -> Moved:
     """Settle what is unfinished, ask `plan` what is to be done, and do it.
 
     Parameters
@@ -85,6 +85,9 @@ def move(stack: StackSettings, model: str, kind: Kind, plan: Plan) -> Moved:
     plan
         Called under the lease with the aliases as they are: everything is checked there, again.
         Gives None where there is nothing to move; raises `PromotionRefused` to refuse.
+    once
+        Whether a move of this kind that was killed half way and is completed now is what was asked
+        for, so that it is not done a second time.
 
     Raises
     ------
@@ -95,12 +98,15 @@ def move(stack: StackSettings, model: str, kind: Kind, plan: Plan) -> Moved:
     try:
         with talking(stack), lease(ledger, model) as held:
             boundary("lease taken")
-            settle(client, ledger, model)
+            settled = settle(client, ledger, model)
             aliases = read_aliases(client, model)
+            if once and settled and (settled.event.action, settled.event.outcome) == (kind, "done"):
+                return Moved(aliases.champion or 0, settled)
             planned = _planned(client, ledger, model, kind, aliases, plan)
             if planned is None:
                 return Moved(aliases.champion or 0, None)
             entry = _carry_out(client, held, aliases, planned)
+        boundary("lease given back")
         return Moved(planned.version, entry)
     finally:
         witness(stack)
@@ -125,9 +131,11 @@ def settle(client: "MlflowClient", ledger: Ledger, model: str) -> Entry | None:
         set_alias(client, model, PREVIOUS, _number(facts["previous"]))
         if facts["challenger"] == facts["version"]:
             set_alias(client, model, CHALLENGER, None)
+        boundary("alias settled")
         return _outcome(ledger, intent, "done", "completed after an interruption")
     if champion == _number(facts["from"]):
         set_alias(client, model, PREVIOUS, _number(facts["previous_before"]))
+        boundary("alias settled")
         return _outcome(ledger, intent, "undone", "undone after an interruption")
     why = f"the champion is version {champion}, which nobody recorded: it is left as it is"
     return _outcome(ledger, intent, "conflict", why)

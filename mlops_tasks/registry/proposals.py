@@ -58,8 +58,8 @@ def propose(root: str, settings: Settings, registration: Registration) -> Regist
     if registration.version is None:
         return registration
     stack, version = settings.stack, registration.version
-    if stack.stage in settings.policy.approval.automatic and _withdrawn(settings, version):
-        note = f"version {version} was rolled back: `mlops promote --version {version}` insists"
+    if stack.stage in settings.policy.approval.automatic and _withdrawn(settings, registration):
+        note = f"this model was rolled back: `mlops promote --version {version}` insists"
         return replace(registration, note=note)
     found = promote(Path(root), settings, version=version)
     return replace(registration, standing=found.standing, note=found.note)
@@ -100,6 +100,7 @@ def promote(
             return _go(case, stage, None)
         filed = open_request(root, settings, _request(case), os.environ.get(FLOW_RUN, ""))
         witness(settings.stack)
+        boundary("request witnessed")
         if filed.standing.approved:
             return _go(case, stage, filed)
     note = f"{filed.standing.summary}, until {filed.request.expires}"
@@ -137,9 +138,9 @@ def _go(case: Case, stage: Stage, filed: Filed | None) -> Proposal:
 
     def plan(client: "MlflowClient", aliases: Aliases) -> Move | None:
         incumbent = by_alias(client, case.model, CHAMPION)
-        if digest_of(incumbent) == digests["candidate"]:
+        if digest_of(stack, incumbent) == digests["candidate"]:
             return None
-        if digest_of(incumbent) != case.champion:
+        if digest_of(stack, incumbent) != case.champion:
             raise _refused(case, "the champion is not the one that was expected")
         if filed:
             counted = standing(case.root, settings, filed.request)
@@ -168,10 +169,14 @@ def _already(model: str, case: Case) -> Proposal:
     return Proposal(model, done.version, "champion", "it is champion already")
 
 
-def _withdrawn(settings: Settings, version: int) -> bool:
+def _withdrawn(settings: Settings, registration: Registration) -> bool:
+    """Whether this very model was rolled back, under whatever number."""
     past = reigns(ledger_of(settings.stack), settings.registered_model)
     pairs = itertools.pairwise(past)
-    return any(one.version == version and two.kind == "rollback" for one, two in pairs)
+    return any(
+        one.candidate == registration.candidate_digest and two.kind == "rollback"
+        for one, two in pairs
+    )
 
 
 def _refused(case: Case, why: str) -> PromotionRefused:

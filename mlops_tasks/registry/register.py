@@ -29,7 +29,15 @@ from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.leases import lease
 from mlops_tasks.governance.record import actor, ledger_of, record, witness
 from mlops_tasks.registry.client import connect, experiment, talking
-from mlops_tasks.registry.models import CHALLENGER, DIGEST_TAG, create_version, set_alias
+from mlops_tasks.registry.models import (
+    CHALLENGER,
+    CHAMPION,
+    DIGEST_TAG,
+    by_alias,
+    create_version,
+    number_of,
+    set_alias,
+)
 from mlops_tasks.registry.release import REGISTRATION, bytes_digest, evidence_of, write_release
 from mlops_tasks.settings.schema import Settings
 
@@ -77,8 +85,9 @@ def register(
     key = digest([candidate, decision, lineage.config_digest, lineage.environment_digest])
     client = connect(stack)
     with talking(stack), lease(ledger_of(stack), f"registration:{key}"):
+        boundary("registration leased")
         experiment_id = experiment(client, stack, settings.project)
-        run = _finished(client, experiment_id, key)
+        run = _finished(client, experiment_id, key) or _reigning(client, settings, evidence)
         repeated = run is not None
         if run is None:
             _give_up_unfinished(client, experiment_id, key)
@@ -91,10 +100,11 @@ def register(
             version = create_version(client, model, run_id, _version_tags(evidence))
             boundary("version created")
         _on_record(settings, client, run_id, evidence, version)
-        if version is not None:
+        if version not in (None, number_of(by_alias(client, model, CHAMPION))):
             set_alias(client, model, CHALLENGER, version)
             boundary("challenger set")
     witness(stack)
+    boundary("registration witnessed")
     return Registration(
         model=model,
         run_id=run_id,
@@ -162,6 +172,28 @@ def _finished(client: "MlflowClient", experiment_id: str, key: str) -> "Run | No
     wanted = f"tags.`{KEY_TAG}` = '{key}' and attributes.status = 'FINISHED'"
     found = client.search_runs([experiment_id], wanted, max_results=1)
     return found[0] if found else None
+
+
+def _reigning(client: "MlflowClient", settings: Settings, evidence: Evidence) -> "Run | None":
+    """The champion's run, if this is the champion again: it was let in meanwhile, or long ago.
+
+    It is not held against itself, so what is decided now differs from what was decided then.
+    """
+    champion = by_alias(client, settings.registered_model, CHAMPION)
+    if champion is None or not evidence.decision.accepted:
+        return None
+    found = ledger_of(settings.stack).find(f"{REGISTRATION}:{champion.run_id}")
+    if found is None or found.event.outcome != "accepted":
+        return None
+    same = {
+        "candidate": evidence.candidate.digest,
+        "policy": evidence.decision.policy_digest,
+        "config": evidence.lineage.config_digest,
+        "environment": evidence.lineage.environment_digest,
+    }
+    if any(found.event.digests.get(name) != value for name, value in same.items()):
+        return None
+    return client.get_run(str(champion.run_id))
 
 
 def _record(client: "MlflowClient", run_id: str, settings: Settings, evidence: Evidence) -> None:

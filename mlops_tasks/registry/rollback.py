@@ -54,7 +54,7 @@ def rollback(stack: StackSettings, model: str, *, to: int | None = None, reason:
             reason,
         )
 
-    return move(stack, model, "rollback", plan)
+    return move(stack, model, "rollback", plan, once=to is None)
 
 
 def _refused(model: str, why: str, next_step: str) -> PromotionRefused:

@@ -1,4 +1,4 @@
-"""A model's life without Prefect: real fits on small data, real MLflow, ledger, keys and signatures.
+"""A model's life without Prefect: real fits on small data, MLflow, ledger, keys, signatures.
 
 Run as a program, each step is a process that a test may kill:
 `python -m tests.registry.life HOME train SEED`, `… promote`, `… approve ada`, `… rollback`.
