@@ -12,6 +12,7 @@ from typing import Any
 
 from mlops_tasks.cli import audit as audit
 from mlops_tasks.cli import governing as governing
+from mlops_tasks.cli import provenance as provenance
 from mlops_tasks.cli import training as training
 from mlops_tasks.cli.options import INTERRUPTED, app
 from mlops_tasks.errors import Interrupted, MlopsError

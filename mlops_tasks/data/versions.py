@@ -94,6 +94,27 @@ def fingerprint(root: str, path: str) -> str:
     return "|".join(parts)
 
 
+def lend_remote(root: str, checkout: str) -> None:
+    """Let another checkout of the project fetch its data where this one does, as it is set up now.
+
+    Written to the checkout's `.dvc/config.local`, which git ignores: addresses relative to this
+    one, and credentials that only this user has, work there too. The cache stays its own.
+
+    Raises
+    ------
+    DataUnavailable
+        If DVC refuses.
+    """
+    with _repo(root) as repo:
+        name = repo.config.get("core", {}).get("remote", "")
+        remote = {key: str(value) for key, value in repo.config["remote"].get(name, {}).items()}
+    with _repo(checkout) as repo, repo.config.edit("local", validate=False) as local:
+        local.setdefault("cache", {})["dir"] = str(Path(checkout) / ".dvc" / "cache")
+        if name:
+            local.setdefault("core", {})["remote"] = name
+            local.setdefault("remote", {})[name] = remote
+
+
 @contextlib.contextmanager
 def _repo(root: str) -> Iterator["Repo"]:
     from dvc.exceptions import DvcException

@@ -6,7 +6,6 @@ State is kept in the demo's folder, apart from the user's own.
 
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from rich.markup import escape
 
 from mlops_tasks.errors import PlatformError, ProjectError
 from mlops_tasks.platform.prefect_server import prefect_server
+from mlops_tasks.project.programs import uv
 from mlops_tasks.project.words import console
 
 SLUG = "flight-delay"
@@ -51,7 +51,7 @@ def run_demo(into: Path | None, template: str | None) -> None:
     _say(1, "generate a project from the template")
     _generate(source, folder, environment)
     _say(2, "install it (uv sync)")
-    _run([*_uv(), "sync", "--quiet"], project, environment, waiting="installing")
+    _run([*uv(), "sync", "--quiet"], project, environment, waiting="installing")
     _lock(project, environment)
 
     with contextlib.ExitStack() as platform:
@@ -127,19 +127,6 @@ def _generate(source: str, folder: Path, environment: Mapping[str, str]) -> None
     )
 
 
-def _uv() -> list[str]:
-    found = shutil.which("uv")
-    if found:
-        return [found]
-    import importlib.util
-
-    if importlib.util.find_spec("uv"):
-        return [sys.executable, "-m", "uv"]
-    raise PlatformError(
-        "uv is not installed", where="PATH", next_step="run `python -m pip install uv`"
-    )
-
-
 def _lock(project: Path, environment: Mapping[str, str]) -> None:
     """Commit the lock file, so that the lineage of the trainings names a clean commit."""
     who = ["-c", "user.name=mlops demo", "-c", "user.email=demo@localhost"]
@@ -149,7 +136,7 @@ def _lock(project: Path, environment: Mapping[str, str]) -> None:
 
 def _mlops(project: Path, environment: Mapping[str, str], *words: str, expected: int = 0) -> None:
     console.print(f"  [dim]$ uv run mlops {escape(' '.join(words))}[/]", highlight=False)
-    command = [*_uv(), "run", "--no-sync", "mlops", *words]
+    command = [*uv(), "run", "--no-sync", "mlops", *words]
     _run(command, project, environment, expected=expected, shown=True)
 
 
