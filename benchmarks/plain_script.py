@@ -37,7 +37,7 @@ def train(project: Project, overrides: list[str]) -> Registration:
     contract = code(f"{project.package}.schema:Flights")
     models = code(f"{project.package}.model:MODELS")
 
-    raw = snapshot(str(project.root), data.path, store=store, region=data.region)
+    raw = snapshot(str(project.root), data.path, store=store, residency=settings.residency)
     rows = validate(raw, contract, data, store=store)
     parts = split(rows, contract, data, seed, store=store)
     candidate = fit(parts, models, settings.model, seed, store=store)

@@ -41,7 +41,7 @@ def text(artifact: object) -> str:
 def snapshot(root: str, config: str) -> str:
     settings = settings_from(config)
     data, store = settings.data, settings.stack.store
-    return text(versions.snapshot(root, data.path, store=store, region=data.region))
+    return text(versions.snapshot(root, data.path, store=store, residency=settings.residency))
 
 
 @step

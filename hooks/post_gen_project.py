@@ -23,10 +23,6 @@ CI_FILES = {"github": [".github"], "gitlab": [".gitlab", ".gitlab-ci.yml"]}
 HOSTS = {"gh": "https://github.com/", "gl": "https://gitlab.com/", "bb": "https://bitbucket.org/"}
 CLONED = re.compile(r"(git\+)?(git|ssh|file|https?):|\w+@[\w.]+|[\w-]{2,}:(?![\\/])")
 REPIN = 'uv add "mlops-tasks @ git+https://<where your team keeps it>" --tag <tag>'
-DVCIGNORE = """# Add patterns of files dvc should ignore, which could improve
-# the performance. Learn more at
-# https://dvc.org/doc/user-guide/dvcignore
-"""
 GIT = shutil.which("git")
 # The user's hooks, signing and ignore rules are for the user's own commits.
 GIT_OPTIONS = ["-c", "commit.gpgSign=false", "-c", "core.hooksPath=.git/none",
@@ -122,7 +118,6 @@ def track_data(data: Path, remote: str, has_git: bool) -> None:
               + ("" if has_git else "    no_scm = true\n")
               + f"['remote \"storage\"']\n    url = {url}\n")
     write_new(Path(".dvc/.gitignore"), "/config.local\n/tmp\n/cache\n")
-    write_new(Path(".dvcignore"), DVCIGNORE)
     write_new(data.parent / ".gitignore", f"/{data.name}\n")
     content = data.read_bytes()
     md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()

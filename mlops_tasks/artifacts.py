@@ -21,14 +21,14 @@ class Dataset:
     """Rows in one Parquet file, named by content.
 
     `uri` is where the file lies, `digest` the SHA-256 of its bytes, `dvc_rev` the MD5 under which
-    DVC knows the file this came from, `region` where the data may be processed.
+    DVC knows the file this came from, `regions` where the data may be processed.
     """
 
     uri: str = field(compare=False)
     digest: str
     rows: int
     columns: tuple[str, ...]
-    region: str
+    regions: tuple[str, ...]
     dvc_rev: str = ""
     quarantined_rows: int = 0
 

@@ -140,6 +140,10 @@ class ApprovalRefused(GovernanceError):
     """A vote or a request does not count: wrong person, wrong key, too late, of something else."""
 
 
+class ResidencyRefused(GovernanceError):
+    """Data would be processed or kept where it may not be, or nobody has said where that is."""
+
+
 class PromotionRefused(GovernanceError):
     """A model is not let in: not approved, not what was approved, or another was quicker."""
 

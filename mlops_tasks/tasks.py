@@ -1,7 +1,8 @@
 """The switchboard: the one place where a function becomes a Prefect task.
 
 Each line is a function and its orchestration policy. Steps that only compute are cached by content
-across runs; steps that ask or change the outside world (the champion, the registry) never are.
+across runs; steps that ask or change the outside world (the champion, the registry) never are. All
+of them start only where their inputs may be.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from prefect.cache_policies import NO_CACHE, CachePolicy
 from mlops_tasks.data import contracts, splits, versions
 from mlops_tasks.evaluation import comparison, gate
 from mlops_tasks.evaluation import evaluate as evaluation
+from mlops_tasks.governance.residency import resident
 from mlops_tasks.platform.caching import ArtifactSerializer, ByContent
 from mlops_tasks.platform.progress import on_completion, on_running
 from mlops_tasks.registry import lineage, proposals, release
@@ -35,7 +37,7 @@ def _cached(
 ) -> Task[P, R]:
     """A step that computes: its result is kept as JSON and found again by content."""
     return Task(
-        function,
+        resident(function),
         name=name,
         task_run_name=run_name,
         cache_policy=policy,
@@ -49,7 +51,7 @@ def _cached(
 def _live(function: Callable[P, R], name: str) -> Task[P, R]:
     """A step that asks or changes the outside world, so it is done every time."""
     return Task(
-        function,
+        resident(function),
         name=name,
         cache_policy=NO_CACHE,
         persist_result=False,

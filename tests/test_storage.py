@@ -204,7 +204,7 @@ LIMITED = """
     try:
         if writer == "frame":
             frame = pl.DataFrame({"a": np.random.default_rng(0).uniform(size=100_000)})
-            write_frame(frame, store, region="local")
+            write_frame(frame, store, regions=("local",))
         else:
             put(store, lambda path: path.write_bytes(bytes(200_000)) and None, ".bin")
     except StorageError as error:
@@ -241,7 +241,7 @@ def test_a_full_disk_leaves_nothing_and_heals(tmp_path: Path, writer: str) -> No
     frame = pl.DataFrame({"a": np.random.default_rng(0).uniform(size=300_000)})
     writers = {
         "bytes": lambda store: put(store, writing(bytes(2 << 20)), ".bin"),
-        "frame": lambda store: write_frame(frame, store, region="local"),
+        "frame": lambda store: write_frame(frame, store, regions=("local",)),
     }
     with small_disk(tmp_path / "disk") as disk:
         kept = put(str(disk / "store"), writing(CONTENT), ".bin")

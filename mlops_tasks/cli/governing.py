@@ -37,7 +37,7 @@ def promote(
     from mlops_tasks.registry.proposals import promote
 
     where = running.find(project)
-    settings = running.settings_of(where, overrides or [])
+    settings = running.placed_settings_of(where, overrides or [])
     stage = governing.stage_named(to)
     with words.waiting("verifying the version and its evidence"):
         found = promote(where.root, settings, to=stage, version=version)

@@ -95,8 +95,10 @@ def config(
     import yaml
 
     from mlops_tasks.project import running, words
+    from mlops_tasks.settings.compose import compose
 
-    plain = running.settings_of(running.find(project), overrides or []).model_dump(mode="json")
+    settings = compose(running.find(project).root, overrides or [])
+    plain = settings.model_dump(mode="json")
     if as_json:
         words.as_json(plain)
     else:

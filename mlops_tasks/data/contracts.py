@@ -105,7 +105,7 @@ def _admit(
 
 
 def _keep(frame: pl.DataFrame, raw: Dataset, store: str, bad_rows: int) -> Dataset:
-    done = write_frame(frame, store, region=raw.region, dvc_rev=raw.dvc_rev)
+    done = write_frame(frame, store, regions=raw.regions, dvc_rev=raw.dvc_rev)
     return replace(done, quarantined_rows=bad_rows)
 
 

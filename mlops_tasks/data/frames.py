@@ -21,7 +21,9 @@ READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
 }
 
 
-def write_frame(frame: pl.DataFrame, store: str, *, region: str, dvc_rev: str = "") -> Dataset:
+def write_frame(
+    frame: pl.DataFrame, store: str, *, regions: tuple[str, ...], dvc_rev: str = ""
+) -> Dataset:
     """Keep a frame in the store.
 
     Raises
@@ -37,7 +39,7 @@ def write_frame(frame: pl.DataFrame, store: str, *, region: str, dvc_rev: str = 
             raise OSError(str(error).rpartition("IO error: ")[2]) from error
 
     uri, digest, _ = put(store, write, ".parquet")
-    return Dataset(uri, digest, frame.height, tuple(frame.columns), region, dvc_rev)
+    return Dataset(uri, digest, frame.height, tuple(frame.columns), regions, dvc_rev)
 
 
 def read_frame(dataset: Dataset) -> pl.DataFrame:

@@ -54,7 +54,7 @@ def split(rows: Dataset, contract: Code, data: DataSettings, seed: int, *, store
                 where=f"data.split.kind={data.split.kind}",
                 next_step="widen `data.window` or change `data.split.comparison_fraction`",
             )
-        parts.append(write_frame(part, store, region=rows.region, dvc_rev=rows.dvc_rev))
+        parts.append(write_frame(part, store, regions=rows.regions, dvc_rev=rows.dvc_rev))
     return Split(parts[0], parts[1], columns, data.split.kind)
 
 

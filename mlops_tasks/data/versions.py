@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_tasks.artifacts import Dataset
 from mlops_tasks.data.frames import read_file, write_frame
-from mlops_tasks.errors import DataUnavailable
+from mlops_tasks.errors import DataUnavailable, ResidencyRefused
+from mlops_tasks.settings.residency import ResidencyRule, is_within, without_secrets
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
 
-def snapshot(root: str, path: str, *, store: str, region: str) -> Dataset:
+def snapshot(root: str, path: str, *, store: str, residency: ResidencyRule) -> Dataset:
     """Pin a data file to a DVC revision and keep its rows in the store.
 
     Parameters
@@ -31,8 +32,8 @@ def snapshot(root: str, path: str, *, store: str, region: str) -> Dataset:
         The data file, relative to `root`, tracked by DVC (`<path>.dvc` exists).
     store
         Folder URI for the content-addressed copy.
-    region
-        Where the rows may be processed.
+    residency
+        Where the rows may be processed, and where versions of them may be sent.
 
     Raises
     ------
@@ -41,6 +42,8 @@ def snapshot(root: str, path: str, *, store: str, region: str) -> Dataset:
         cannot take it.
     DataError
         If the file is empty or not readable.
+    ResidencyRefused
+        If it changed and the remote is not where such data may be kept.
     """
     file, pointer = Path(root) / path, Path(root) / f"{path}.dvc"
     if not pointer.is_file() and not file.is_file():
@@ -53,8 +56,8 @@ def snapshot(root: str, path: str, *, store: str, region: str) -> Dataset:
         _pull(root, file, pointer)
     frame = read_file(file)
     if not _is_recorded(root, pointer):
-        _record(root, file, pointer)
-    return write_frame(frame, store, region=region, dvc_rev=revision(pointer))
+        _record(root, file, pointer, residency)
+    return write_frame(frame, store, regions=residency.regions, dvc_rev=revision(pointer))
 
 
 def revision(pointer: Path) -> str:
@@ -155,10 +158,19 @@ def _pull(root: str, file: Path, pointer: Path) -> None:
         )
 
 
-def _record(root: str, file: Path, pointer: Path) -> None:
+def _record(root: str, file: Path, pointer: Path, residency: ResidencyRule) -> None:
     from dvc.exceptions import DvcException
 
     with _repo(root) as repo:
+        name, url = _remote(repo)
+        if not any(is_within(url, prefix) for prefix in residency.uri_prefixes):
+            raise ResidencyRefused(
+                f"{file.name} changed, and its new version may not be sent to "
+                f"{without_secrets(url)}: such data may only be kept within "
+                f"{', '.join(residency.uri_prefixes) or 'no place'}",
+                where=f"DVC remote {name!r}",
+                next_step="choose another with `dvc remote modify`, or correct policy.residency",
+            )
         repo.add(os.fspath(file))
         try:
             repo.push(targets=[os.fspath(pointer)])
@@ -167,13 +179,18 @@ def _record(root: str, file: Path, pointer: Path) -> None:
 
 
 def _remote_fails(verb: str, repo: "Repo", file: Path, error: Exception) -> DataUnavailable:
-    name = repo.config.get("core", {}).get("remote", "")
-    url = repo.config.get("remote", {}).get(name, {}).get("url", "none is set")
+    name, url = _remote(repo)
     return DataUnavailable(
         f"the data remote cannot {verb} {file.name}: {_sentence(error)}",
-        where=f"remote {name!r} at {url}",
+        where=f"remote {name!r} at {without_secrets(url) or 'no address'}",
         next_step=f"check the address with `dvc remote list`, then `dvc pull {file.name}.dvc`",
     )
+
+
+def _remote(repo: "Repo") -> tuple[str, str]:
+    """Name and address of the default remote; empty where none is set."""
+    name = repo.config.get("core", {}).get("remote", "")
+    return name, str(repo.config.get("remote", {}).get(name, {}).get("url", ""))
 
 
 def _sentence(error: BaseException) -> str:

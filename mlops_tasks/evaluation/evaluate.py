@@ -9,6 +9,7 @@ import polars as pl
 
 from mlops_tasks.artifacts import Candidate, Dataset, Evaluation
 from mlops_tasks.data.frames import read_frame, write_frame
+from mlops_tasks.data.placement import common_regions
 from mlops_tasks.errors import SettingsError
 from mlops_tasks.evaluation.bootstrap import intervals
 from mlops_tasks.evaluation.calibration import calibration_bins
@@ -86,7 +87,12 @@ def evaluate(
             repeats=settings.importance_repeats,
             seed=candidate.seed,
         ),
-        scores=write_frame(scores, store, region=comparison.region, dvc_rev=comparison.dvc_rev),
+        scores=write_frame(
+            scores,
+            store,
+            regions=common_regions(candidate, comparison),
+            dvc_rev=comparison.dvc_rev,
+        ),
         latency_ms=_latency_ms(predict, frame.select(columns.features)),
     )
 

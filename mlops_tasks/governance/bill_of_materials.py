@@ -165,7 +165,7 @@ def _data(ref: str, data: Dataset) -> Json:
     facts = _properties(
         rows=data.rows,
         quarantined_rows=data.quarantined_rows,
-        region=data.region,
+        regions=", ".join(data.regions),
         dvc_rev=data.dvc_rev or "none",
         columns=", ".join(data.columns),
     )

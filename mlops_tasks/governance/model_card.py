@@ -115,9 +115,9 @@ def _data(evidence: Evidence) -> Iterator[str | _Table]:
     sets = {"Training": evidence.candidate.train, "Comparison": evidence.evaluation.comparison}
     counts = {name: (f"{data.rows:,}", f"{data.quarantined_rows:,}") for name, data in sets.items()}
     yield _Table(
-        ("Set", "Rows", "Set aside", "Region", "DVC revision", "SHA-256"),
+        ("Set", "Rows", "Set aside", "Regions", "DVC revision", "SHA-256"),
         tuple(
-            (name, *counts[name], data.region, data.dvc_rev or "none", data.digest)
+            (name, *counts[name], ", ".join(data.regions), data.dvc_rev or "none", data.digest)
             for name, data in sets.items()
         ),
     )

@@ -21,9 +21,10 @@ from typing import Any, Literal
 
 from mlops_tasks.artifacts import Evidence, decode, digest
 from mlops_tasks.data.versions import lend_remote
-from mlops_tasks.errors import ProjectError
+from mlops_tasks.errors import ProjectError, ResidencyRefused
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.record import actor, record, witness
+from mlops_tasks.governance.residency import OBSERVED, observed_region
 from mlops_tasks.project.programs import interruptible, run, uv
 from mlops_tasks.project.words import console
 from mlops_tasks.project.worktree import checked_out, require_commit, temporary_folder
@@ -104,6 +105,8 @@ def reproduce(
         If its commit is not known here, or it was trained with uncommitted changes.
     PlatformError
         If the environment cannot be made or the training fails.
+    ResidencyRefused
+        If nobody knows where this is done.
     Interrupted
         On Ctrl-C.
     """
@@ -113,7 +116,7 @@ def reproduce(
     was = recorded.release.evidence
     _require_reproducible(root, was, despite_changes)
     with interruptible(f"{model}@{which}", "nothing is left behind; run the same command again"):
-        again, config = _again(root, recorded, environment)
+        again, config = _again(root, recorded, environment, _place(settings.stack))
     found = findings(was, again, config, tolerance)
     outcome: Literal["agrees", "differs"] = "agrees" if agree(found) else "differs"
     event = Event(
@@ -157,7 +160,19 @@ def _require_reproducible(root: Path, was: Evidence, despite_changes: bool) -> N
         )
 
 
-def _again(root: Path, recorded: _Recorded, environment: str) -> tuple[Evidence, str]:
+def _place(stack: StackSettings) -> str:
+    """Where this is done; the copy calls its stack local, and could not be asked."""
+    region = observed_region(stack)
+    if not region:
+        raise ResidencyRefused(
+            "the model would be made again in an unknown place",
+            where=f"stack {stack.name!r}",
+            next_step=f"say by {OBSERVED} where this is",
+        )
+    return region
+
+
+def _again(root: Path, recorded: _Recorded, environment: str, region: str) -> tuple[Evidence, str]:
     """Train once more; the evidence and the digest of the configuration that came of it."""
     commit = recorded.release.evidence.lineage.git_commit
     with (
@@ -166,7 +181,7 @@ def _again(root: Path, recorded: _Recorded, environment: str) -> tuple[Evidence,
     ):
         home = folder / "home"
         home.mkdir()
-        variables = _environment(home)
+        variables = _environment(home) | {OBSERVED: region}
         lend_remote(str(root), str(project))
         python = [sys.executable]
         if environment == "locked":

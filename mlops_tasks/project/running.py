@@ -13,6 +13,7 @@ from typing import Any
 
 from mlops_tasks.environment import home
 from mlops_tasks.errors import Interrupted, PlatformError
+from mlops_tasks.governance.residency import refuse_misplaced
 from mlops_tasks.platform.closed import require_closed_api
 from mlops_tasks.project.locate import Project, locate
 from mlops_tasks.project.words import console
@@ -35,8 +36,21 @@ def combinations(overrides: Sequence[str], multirun: bool) -> list[list[str]]:
 
 
 def settings_of(project: Project, overrides: Sequence[str]) -> Settings:
-    """The project's configuration with overrides applied."""
-    return compose(project.root, overrides)
+    """The project's configuration with overrides applied, for work that handles no data."""
+    return compose(project.root, overrides, placed=False)
+
+
+def placed_settings_of(project: Project, overrides: Sequence[str]) -> Settings:
+    """The same for work on data, or on what was made of it, done in this process.
+
+    Raises
+    ------
+    ResidencyRefused
+        If it may not be done here; that is on record.
+    """
+    settings = settings_of(project, overrides)
+    refuse_misplaced(settings)
+    return settings
 
 
 def target_of(project: Project, overrides: Sequence[str]) -> str:
@@ -57,7 +71,7 @@ def run_flow(
     MlopsError
         Whatever the flow's steps raise.
     """
-    stack = compose(project.root, overrides).stack
+    stack = placed_settings_of(project, overrides).stack
     require_keepable(stack)
     require_closed_api(stack)
     if not verbose:

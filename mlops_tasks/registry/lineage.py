@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlops_tasks import __version__
 from mlops_tasks.artifacts import Code, Dataset, Lineage, digest
+from mlops_tasks.governance.residency import observed_region
 from mlops_tasks.settings.schema import Settings
 
 MACHINE_SPECIFIC = {
@@ -43,7 +44,7 @@ def trace(root: str, settings: Settings, data: Dataset, models: Code) -> Lineage
         code_digest=models.digest,
         library_version=__version__,
         seed=settings.seed,
-        region=data.region,
+        region=observed_region(settings.stack),
     )
 
 

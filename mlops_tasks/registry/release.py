@@ -36,6 +36,8 @@ PACKAGE = "package"
 SIGNATURE = "package.sig"
 EVIDENCE_FILE = "evidence.json"
 MODEL_FILE = "model/model.skops"
+# MLflow itself adds it to a model in a local folder when somebody loads that by alias.
+WRITTEN_BY_LOADING = "model/registered_model_meta"
 REGISTRATION = "registration"
 SHORT = 12  # of the candidate's digest: the package is sealed before it has a version number
 
@@ -128,6 +130,7 @@ def _verified(client: "MlflowClient", stack: StackSettings, version: "ModelVersi
             signature = Path(client.download_artifacts(run_id, SIGNATURE, name))
         except (MlflowException, OSError) as error:
             raise _refused(version, "it is not signed, or its files are gone") from error
+        (package / WRITTEN_BY_LOADING).unlink(missing_ok=True)  # from our copy: nothing reads it
         check_seal(package, signature, signing_key(stack).public)
         sealed = (package / EVIDENCE_FILE).read_bytes()
         evidence: Evidence = decode(sealed)

@@ -4,6 +4,7 @@ import polars as pl
 
 from mlops_tasks.artifacts import Champion, Dataset
 from mlops_tasks.data.frames import read_frame, write_frame
+from mlops_tasks.data.placement import common_regions
 from mlops_tasks.evaluation.metrics import THRESHOLD
 from mlops_tasks.training.fit import SCORE, scores_of
 from mlops_tasks.training.model_files import read_model
@@ -33,4 +34,4 @@ def score_batch(champion: Champion, rows: Dataset, *, store: str) -> Dataset:
         pl.lit(champion.version, pl.Int64).alias("model_version"),
         pl.lit(candidate.digest).alias("model_digest"),
     )
-    return write_frame(scored, store, region=rows.region, dvc_rev=rows.dvc_rev)
+    return write_frame(scored, store, regions=common_regions(champion, rows), dvc_rev=rows.dvc_rev)

@@ -17,13 +17,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from mlops_tasks.environment import home
-from mlops_tasks.errors import SettingsError
+from mlops_tasks.errors import ResidencyRefused, SettingsError
 from mlops_tasks.settings.schema import Settings
 
 _HYDRA_IS_NOT_THREAD_SAFE = threading.Lock()
 
 
-def compose(root: Path, overrides: Sequence[str] = ()) -> Settings:
+def compose(root: Path, overrides: Sequence[str] = (), *, placed: bool = True) -> Settings:
     """Compose and validate a project's configuration.
 
     Parameters
@@ -32,11 +32,15 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> Settings:
         The project's folder; its `conf/config.yaml` is the primary configuration.
     overrides
         Hydra overrides such as `model=forest` or `data.split.comparison_fraction=0.3`.
+    placed
+        Whether to check where data would be; False for what handles none, as a rollback.
 
     Raises
     ------
     SettingsError
         If a file, group or key does not exist or a value is not allowed.
+    ResidencyRefused
+        If data would be where it may not be, with every reason.
     """
     conf = root / "conf"
     if not (conf / "config.yaml").is_file():
@@ -47,9 +51,16 @@ def compose(root: Path, overrides: Sequence[str] = ()) -> Settings:
         )
     plain, files = _compose_plain(conf, list(overrides))
     try:
-        return Settings.model_validate(plain)
+        settings = Settings.model_validate(plain)
     except ValidationError as error:
         raise _explain(error, files, conf) from error
+    if placed and settings.misplaced:
+        raise ResidencyRefused(
+            "; ".join(settings.misplaced),
+            where=str(conf),
+            next_step="correct regions and policy.residency, see docs/governance.md",
+        )
+    return settings
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:

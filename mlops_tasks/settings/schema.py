@@ -9,6 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlops_tasks.settings.approval import ApprovalSettings, Stage
+from mlops_tasks.settings.residency import (
+    Regions,
+    ResidencyRule,
+    allowed_regions,
+    violations,
+)
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 PRIMARY_METRICS = Literal["roc_auc", "average_precision", "log_loss", "brier_score", "accuracy"]
@@ -43,14 +49,18 @@ class Window(_Frozen):
 
 
 class DataSettings(_Frozen):
-    """Where the rows are, what the columns mean, and where they may be processed."""
+    """Where the rows are, what the columns mean, and where they may be processed.
+
+    `classification` names the rule of `policy.residency` that holds for them.
+    """
 
     path: str = Field(min_length=1)
     target: str = Field(min_length=1)
     time: str | None = None
     group: str | None = None
     exclude: tuple[str, ...] = ()
-    region: str = Field(min_length=1)
+    classification: str = ""
+    regions: tuple[str, ...] = ()
     window: Window = Window()
     split: SplitSettings = SplitSettings()
     max_bad_fraction: float = Field(default=0.0, ge=0.0, lt=1.0)
@@ -82,13 +92,19 @@ class StackSettings(_Frozen):
 
     name: str = "local"
     stage: Stage = "dev"
-    region: str = Field(min_length=1)
+    regions: Regions = Regions()
     tracking_uri: str = Field(min_length=1)
     artifact_root: str = Field(min_length=1)
     store: str = Field(min_length=1)
     ledger: str = Field(min_length=1)
     anchor: str = Field(min_length=1)
     key_folder: str = Field(min_length=1)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Where data, models and scores are kept; ledger and anchor hold digests only."""
+        names = ("tracking_uri", "artifact_root", "store")
+        return {f"stack.{name}": getattr(self, name) for name in names}
 
 
 class EvaluationSettings(_Frozen):
@@ -107,7 +123,8 @@ class PolicySettings(_Frozen):
 
     `thresholds` maps a metric to the worst value allowed (its better end of the interval does not
     count: the point estimate must meet it). `margin` is how much worse than the champion, in the
-    primary metric, the lower end of the interval of the difference may be.
+    primary metric, the lower end of the interval of the difference may be. `residency` says for
+    each classification of data where it may be, see `settings.residency`.
     """
 
     minimum_rows: int = Field(default=1000, ge=1)
@@ -119,6 +136,7 @@ class PolicySettings(_Frozen):
     maximum_latency_ms: float | None = Field(default=None, gt=0.0)
     maximum_size_mib: float | None = Field(default=None, gt=0.0)
     approval: ApprovalSettings = ApprovalSettings()
+    residency: dict[str, ResidencyRule] = {}
 
 
 class CardSettings(_Frozen):
@@ -140,6 +158,18 @@ class Settings(_Frozen):
     policy: PolicySettings = PolicySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     card: CardSettings = CardSettings()
+
+    @property
+    def residency(self) -> ResidencyRule:
+        """Where this project's data may be: its own declaration and the rule for it, together."""
+        rule = self.policy.residency.get(self.data.classification, ResidencyRule())
+        regions = allowed_regions(self.data, self.policy.residency)
+        return rule.model_copy(update={"regions": regions})
+
+    @property
+    def misplaced(self) -> tuple[str, ...]:
+        """All that the rules of residency forbid about this configuration, in sentences."""
+        return violations(self.data, self.stack.regions, self.stack.places, self.policy.residency)
 
     @property
     def registered_model(self) -> str:

@@ -11,6 +11,7 @@ import polars as pl
 
 from mlops_tasks.artifacts import Candidate, Code, Columns, Dataset, Split
 from mlops_tasks.data.frames import read_frame, write_frame
+from mlops_tasks.data.placement import common_regions
 from mlops_tasks.errors import TrainingError
 from mlops_tasks.references import load
 from mlops_tasks.settings.schema import ModelSettings
@@ -138,6 +139,6 @@ def score(candidate: Candidate, rows: Dataset, *, store: str) -> Dataset:
     return write_frame(
         scores_of(estimator, frame, candidate.columns),
         store,
-        region=rows.region,
+        regions=common_regions(candidate, rows),
         dvc_rev=rows.dvc_rev,
     )

@@ -66,7 +66,6 @@ def settings(**changes: Any) -> DataSettings:
         "path": "data/flights.parquet",
         "target": "late",
         "time": "departure",
-        "region": "local",
     }
     return DataSettings(**plain | changes)
 
@@ -87,7 +86,7 @@ class Held:
         self.store = store
 
     def raw(self, frame: pl.DataFrame) -> Dataset:
-        return write_frame(frame, self.store, region="local", dvc_rev="5" * 32)
+        return write_frame(frame, self.store, regions=("local",), dvc_rev="5" * 32)
 
     def validate(
         self, frame: pl.DataFrame, schema: type[dy.Schema] = Flights, **data: Any
@@ -125,7 +124,7 @@ def spoil(frame: pl.DataFrame, column: str, cells: dict[int, Any]) -> pl.DataFra
 def test_good_rows_are_all_kept_in_order_of_time(held: Held) -> None:
     frame = frame_of()
     kept = held.validate(frame.sample(fraction=1, shuffle=True, seed=1))
-    assert (kept.rows, kept.quarantined_rows, kept.region) == (1_000, 0, "local")
+    assert (kept.rows, kept.quarantined_rows, kept.regions) == (1_000, 0, ("local",))
     assert kept.dvc_rev == "5" * 32
     assert read_frame(kept).equals(frame)
 
@@ -595,9 +594,9 @@ def test_damaged_parquet_is_a_data_error_or_readable(tmp_path: Path) -> None:
 
 
 def test_equal_frames_are_one_object(store: str) -> None:
-    one, two = (write_frame(frame_of(), store, region=region) for region in ("here", "there"))
+    one, two = (write_frame(frame_of(), store, regions=(region,)) for region in ("here", "there"))
     assert (one.uri, one.digest) == (two.uri, two.digest)
-    assert (one.region, two.region) == ("here", "there")
-    other = write_frame(spoil(frame_of(), "miles", {999: 0.0}), store, region="here")
+    assert (one.regions, two.regions) == (("here",), ("there",))
+    other = write_frame(spoil(frame_of(), "miles", {999: 0.0}), store, regions=("here",))
     assert other.digest != one.digest
     assert len([path for path in Path(store).rglob("*") if path.is_file()]) == 2

@@ -61,7 +61,6 @@ def data(kind: str, fraction: float) -> DataSettings:
         target="late",
         time="when",
         group="plane",
-        region="local",
         split={"kind": kind, "comparison_fraction": fraction},
     )
 
@@ -101,7 +100,7 @@ def large(rows: int = 400) -> pl.DataFrame:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_two_parts_are_disjoint_and_complete(kind: str, tmp_path: Path) -> None:
     frame, store = large(), str(tmp_path)
-    raw = write_frame(frame, store, region="north", dvc_rev="5" * 32)
+    raw = write_frame(frame, store, regions=("north",), dvc_rev="5" * 32)
     found = split(raw, CONTRACT, data(kind, 0.25), 7, store=store)
     train, comparison = read_frame(found.train), read_frame(found.comparison)
     assert pl.concat([train, comparison]).sort("id").equals(frame)
@@ -110,7 +109,7 @@ def test_the_two_parts_are_disjoint_and_complete(kind: str, tmp_path: Path) -> N
     assert (found.train.rows, found.comparison.rows) == (train.height, comparison.height)
     assert (found.kind, found.columns) == (kind, COLUMNS)
     for part in (found.train, found.comparison):
-        assert (part.region, part.dvc_rev) == ("north", "5" * 32)
+        assert (part.regions, part.dvc_rev) == (("north",), "5" * 32)
     assert split(raw, CONTRACT, data(kind, 0.25), 7, store=store) == found
 
 
@@ -262,7 +261,7 @@ def test_a_part_that_cannot_be_learned_from_or_judged_on(
         name: value if isinstance(value, pl.Expr) else pl.lit(value)
         for name, value in changes.items()
     }
-    raw = write_frame(large().with_columns(**plain), store, region="local")
+    raw = write_frame(large().with_columns(**plain), store, regions=("local",))
     with pytest.raises(DataError) as caught:
         split(raw, CONTRACT, data(kind, 0.25), 7, store=store)
     assert said in caught.value.what

@@ -20,8 +20,8 @@ from mlops_tasks.artifacts import (
 )
 
 SECRET = "/home/ada/secret-place"
-TRAIN = Dataset(f"{SECRET}/train.parquet", "1" * 64, 36_512, ("id", "hour"), "eu", "5" * 32, 12)
-COMPARISON = Dataset(f"{SECRET}/held.parquet", "2" * 64, 12_171, ("id", "hour"), "eu")
+TRAIN = Dataset(f"{SECRET}/train.parquet", "1" * 64, 36_512, ("id", "hour"), ("eu",), "5" * 32, 12)
+COMPARISON = Dataset(f"{SECRET}/held.parquet", "2" * 64, 12_171, ("id", "hour"), ("eu",))
 EVIDENCE = Evidence(
     candidate=Candidate(
         model_uri=f"{SECRET}/model.skops",
@@ -55,7 +55,7 @@ EVIDENCE = Evidence(
             CalibrationBin(0.5, 1.0, 100, 0.7, 0.5),
         ),
         importance=(Importance("hour", 0.0912, 0.0021, False),),
-        scores=Dataset(f"{SECRET}/scores.parquet", "3" * 64, 12_171, ("id", "score"), "eu"),
+        scores=Dataset(f"{SECRET}/scores.parquet", "3" * 64, 12_171, ("id", "score"), ("eu",)),
         latency_ms=1.4,
     ),
     comparisons=(
@@ -87,7 +87,7 @@ EVIDENCE = Evidence(
 
 def with_labels(text: str) -> Evidence:
     """The same evidence where everything that people or data may name is called `text`."""
-    data = replace(TRAIN, columns=(text,), region=text, dvc_rev=text)
+    data = replace(TRAIN, columns=(text,), regions=(text,), dvc_rev=text)
     score = Interval(0.5, 0.4, 0.6)
     return replace(
         EVIDENCE,

@@ -100,7 +100,7 @@ def test_it_says_on_which_data_and_which_packages() -> None:
         assert component["hashes"] == [{"alg": "SHA-256", "content": data.digest}]
         facts = properties(component["data"][0]["contents"])
         assert facts["rows"] == str(data.rows)
-        assert facts["region"] == "eu"
+        assert facts["regions"] == "eu"
         assert facts["dvc_rev"] == (data.dvc_rev or "none")
     assert [each["purl"] for each in libraries] == [
         "pkg:pypi/polars@1.2.3",

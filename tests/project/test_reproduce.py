@@ -24,7 +24,7 @@ TODAY = """
 def today(columns: Columns, seed: int) -> Pipeline:
     import os
 
-    return tree(columns, seed, depth=int(os.environ.get("WEATHER", "4")))
+    return boosting(columns, seed, rounds=int(os.environ.get("WEATHER", "60")))
 
 
 MODELS["today"] = today
@@ -103,7 +103,7 @@ def test_the_same_model_comes_out_again_and_that_is_on_record(trained: Generated
 def test_a_model_that_depends_on_the_weather_is_found_out(trained: Generated) -> None:
     before = state(trained)
 
-    code, found, told = again(trained, WEATHER="2")
+    code, found, told = again(trained, WEATHER="50")
 
     assert code == 3, told
     assert found["outcome"] == "differs"

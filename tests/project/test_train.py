@@ -92,14 +92,14 @@ def test_the_run_holds_report_metrics_configuration_and_the_judged_model(
     assert run.data.params["model.params.trees"] == "100"
     folder = Path(client.download_artifacts(forest["run_id"], "", str(tmp_path)))
     page = (folder / "report.html").read_text(encoding="utf-8")
-    evaluation = decode((folder / "evaluation.json").read_bytes())
+    evaluation = decode((folder / "package" / "evidence.json").read_bytes()).evaluation
     assert evaluation.useless_features
     for name in evaluation.useless_features:
         assert name in page
     assert {part.column for part in evaluation.slices} == {"carrier", "origin", "distance_miles"}
     import hashlib
 
-    served = (folder / "model" / "model.skops").read_bytes()
+    served = (folder / "package" / "model" / "model.skops").read_bytes()
     assert hashlib.sha256(served).hexdigest() == forest["candidate_digest"]
 
 

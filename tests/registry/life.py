@@ -68,7 +68,7 @@ class Life:
             {
                 "project": PROJECT,
                 "seed": 1,
-                "data": {"path": "x", "target": "late", "split": {"kind": "random"}, **REGION},
+                "data": {"path": "x", "target": "late", "split": {"kind": "random"}},
                 "model": {"name": "tree"},
                 "stack": {
                     "store": str(home / "store"),
@@ -77,7 +77,6 @@ class Life:
                     "ledger": f"sqlite:///{home}/ledger.db",
                     "anchor": str(home / "anchor"),
                     "key_folder": str(home / "keys"),
-                    **REGIONS,
                 },
                 "policy": {
                     "minimum_rows": 100,
@@ -169,13 +168,8 @@ def _split(store: str) -> Split:
     x, y = rng.uniform(-1, 1, 1200), rng.uniform(-1, 1, 1200)
     late = ((x * y > 0) ^ (rng.uniform(size=1200) < 0.1)).astype(np.int64)
     rows = pl.DataFrame({"id": range(1200), "x": x, "y": y, "late": late})
-    parts = [write_frame(part, store, **DATA_REGION) for part in (rows[:800], rows[800:])]
+    parts = [write_frame(part, store, regions=("local",)) for part in (rows[:800], rows[800:])]
     return Split(*parts, COLUMNS, "random")
-
-
-REGION = {"region": "local"}
-REGIONS = {"region": "local"}
-DATA_REGION = {"region": "local"}
 
 
 def main(words: list[str]) -> None:

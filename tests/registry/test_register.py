@@ -21,19 +21,19 @@ def test_an_undefined_primary_metric_is_a_recorded_refusal(tmp_path: Path) -> No
     store = str(tmp_path / "store")
     rows = pl.DataFrame({"id": range(100), "x": [i / 100 for i in range(100)]})
     rows = rows.with_columns(late=(pl.col("id") % 2))
-    part = write_frame(rows, store, region="local")
+    part = write_frame(rows, store, regions=("local",))
     split = Split(part, part, Columns(("id",), "late", ("x",), ()), "random")
     settings = Settings.model_validate(
         {
             "project": "demo",
             "seed": 1,
             "data": {
-                "path": "x.parquet", "target": "late", "region": "local",
+                "path": "x.parquet", "target": "late",
                 "split": {"kind": "random"},
             },
             "model": {"name": "trivial"},
             "stack": {
-                "region": "local", "store": store,
+                "store": store,
                 "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
                 "artifact_root": str(tmp_path / "artifacts"),
                 "ledger": f"sqlite:///{tmp_path}/ledger.db",

@@ -70,6 +70,22 @@ def test_an_added_file_is_refused(life: Life, name: str) -> None:
     assert _champion(life) is not None
 
 
+def test_a_file_that_mlflow_adds_when_somebody_loads_it_is_not_an_alteration(life: Life) -> None:
+    import mlflow
+
+    uri = life.settings().stack.tracking_uri
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        mlflow.set_tracking_uri(uri)
+        mlflow.pyfunc.load_model(f"models:/{PROJECT}@champion")
+        mlflow.set_tracking_uri(None)
+    added = _artifacts(life) / "package" / "model" / "registered_model_meta"
+    assert added.is_file()
+
+    assert _champion(life) is not None
+    added.unlink()
+
+
 def test_the_package_of_another_version_is_refused(life: Life) -> None:
     """Signed by us, complete, and not what this run registered."""
     one, two = _artifacts(life, 1), _artifacts(life, 2)

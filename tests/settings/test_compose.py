@@ -1,8 +1,5 @@
 """A project's configuration: what is composed, and what every refusal tells the reader."""
 
-import os
-import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,34 +18,10 @@ from mlops_tasks.errors import SettingsError
 from mlops_tasks.settings import Settings
 from mlops_tasks.settings.compose import compose, expand, options
 
-REPO = Path(__file__).parents[2]
 GROUPS = (
     "data: flights; experiment: quick; model: boosting, forest, linear, tree; "
     "policy: default; stack: local"
 )
-
-
-@pytest.fixture(scope="session")
-def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`conf/` as a generated project has it; hooks are another test's affair."""
-    folder = tmp_path_factory.mktemp("rendered")
-    template = folder / "template"
-    inner = "{{cookiecutter.project_slug}}"
-    shutil.copytree(REPO / inner / "conf", template / inner / "conf")
-    shutil.copy(REPO / "cookiecutter.json", template)
-    (folder / "user.yaml").write_text(f"cookiecutters_dir: {folder}\nreplay_dir: {folder}\n")
-    command = [sys.executable, "-m", "cookiecutter", "--no-input", "-o", str(folder), str(template)]
-    environment = os.environ | {"COOKIECUTTER_CONFIG": str(folder / "user.yaml")}
-    subprocess.run(command, check=True, env=environment, capture_output=True)
-    return folder / "flight-delay"
-
-
-@pytest.fixture
-def root(rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy that a test may spoil."""
-    monkeypatch.setenv("MLOPS_HOME", "/srv/mlops home")
-    shutil.copytree(rendered, tmp_path / "project")
-    return tmp_path / "project"
 
 
 def refused(root: Path, *overrides: str) -> SettingsError:

@@ -197,8 +197,11 @@ def test_no_repository_url_leaves_no_origin(desk: "Desk") -> None:
 
 
 @pytest.mark.parametrize("region", ["local", "eu-west-1"])
-def test_data_region_is_where_the_data_is_described(desk: "Desk", region: str) -> None:
-    assert conf(desk.make(data_region=region), "data/flights.yaml")["region"] == region
+def test_data_region_is_the_only_one_where_data_may_be(desk: "Desk", region: str) -> None:
+    made = desk.make(data_region=region)
+    assert conf(made, "data/flights.yaml")["regions"] == [region]
+    assert set(conf(made, "stack/local.yaml")["regions"].values()) == {region}
+    assert conf(made, "policy/default.yaml")["residency"]["public"]["regions"] == [region]
 
 
 @pytest.mark.parametrize("scheme", ["s3", "gs", "azure"])
@@ -543,7 +546,7 @@ def test_dvc_files_are_the_ones_dvc_writes(desk: "Desk") -> None:
     url = f"{desk.env['MLOPS_HOME']}/dvc"
     desk.dvc("remote", "add", "-d", "storage", url, cwd=twin)
     desk.dvc("add", "-q", DATA, cwd=twin)
-    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", f"{DATA}.dvc", "data/.gitignore"):
+    for name in (".dvc/config", ".dvc/.gitignore", f"{DATA}.dvc", "data/.gitignore"):
         assert (project / name).read_bytes() == (twin / name).read_bytes(), name
     cached = [path.relative_to(twin) for path in (twin / ".dvc/cache/files").rglob("*")]
     assert cached == [p.relative_to(project) for p in (project / ".dvc/cache/files").rglob("*")]

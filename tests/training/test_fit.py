@@ -68,7 +68,7 @@ def rows(number: int = 600) -> pl.DataFrame:
     )
 
 
-SETTINGS = DataSettings(path="rows", target="late", time="when", region="local")
+SETTINGS = DataSettings(path="rows", target="late", time="when", regions=("local",))
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def store(tmp_path: Path) -> str:
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Split:
     place = str(tmp_path_factory.mktemp("data"))
-    raw = write_frame(rows(), place, region="north", dvc_rev="5" * 32)
+    raw = write_frame(rows(), place, regions=("north",), dvc_rev="5" * 32)
     return split(raw, Code(f"{__name__}:Flights", "d" * 64), SETTINGS, 1, store=place)
 
 
@@ -367,7 +367,7 @@ def test_scores_are_those_of_the_fitted_model(parts: Split, store: str) -> None:
     assert frame.columns == ["id", "late", SCORE]
     assert frame.drop(SCORE).equals(source.select("id", "late"))
     np.testing.assert_array_equal(frame[SCORE], model.predict_proba(features)[:, 1])
-    assert (scored.region, scored.dvc_rev) == ("north", "5" * 32)
+    assert (scored.regions, scored.dvc_rev) == (("north",), "5" * 32)
 
 
 def test_scoring_needs_features_only_and_in_no_order(parts: Split) -> None:

@@ -34,6 +34,6 @@ def parts(
 ) -> Split:
     """Training and comparison rows of the excerpt."""
     store = str(tmp_path_factory.mktemp("store"))
-    raw = write_frame(excerpt, store, region=settings.data.region)
+    raw = write_frame(excerpt, store, regions=settings.residency.regions)
     rows = validate(raw, CONTRACT, settings.data, store=store)
     return split(rows, CONTRACT, settings.data, settings.seed, store=store)

@@ -5,10 +5,9 @@ from pathlib import Path
 from mlops_tasks.artifacts import Dataset, Registration
 from mlops_tasks.errors import RegistryError
 from mlops_tasks.platform.approval_wait import wait_for_approval
+from mlops_tasks.platform.entry import enter
 from mlops_tasks.references import code
-from mlops_tasks.registry.client import reach
 from mlops_tasks.settings import ModelSettings
-from mlops_tasks.settings.compose import compose
 from mlops_tasks.tasks import (
     admit,
     compare,
@@ -34,12 +33,11 @@ PACKAGE = "{{ cookiecutter.__package_name }}"
 @flow(name="train")
 def train(overrides: list[str] | None = None) -> Registration:
     """Train a candidate, hold it against baselines and champion, and let it in if it is better."""
-    settings = compose(ROOT, overrides or [])
-    reach(settings.stack)
+    settings = enter(ROOT, overrides)
     data, seed, store = settings.data, settings.seed, settings.stack.store
     contract, models = code(f"{PACKAGE}.schema:Flights"), code(f"{PACKAGE}.model:MODELS")
 
-    raw = snapshot(str(ROOT), data.path, store=store, region=data.region)
+    raw = snapshot(str(ROOT), data.path, store=store, residency=settings.residency)
     rows = validate(raw, contract, data, store=store)
     parts = split(rows, contract, data, seed, store=store)
     candidate = fit(parts, models, settings.model, seed, store=store)
@@ -72,13 +70,13 @@ def train(overrides: list[str] | None = None) -> Registration:
 @flow(name="score")
 def score(overrides: list[str] | None = None) -> Dataset:
     """Score the rows of a window with the champion."""
-    settings = compose(ROOT, overrides or [])
+    settings = enter(ROOT, overrides)
     data, store = settings.data, settings.stack.store
     champion = current_champion(settings.stack, settings.registered_model)
     if champion is None:
         raise RegistryError(
             "there is no champion yet", where=settings.project, next_step="run `mlops train`"
         )
-    raw = snapshot(str(ROOT), data.path, store=store, region=data.region)
+    raw = snapshot(str(ROOT), data.path, store=store, residency=settings.residency)
     rows = admit(raw, code(f"{PACKAGE}.schema:Flights"), data, store=store)
     return score_batch(champion, rows, store=store)
