@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from mlops_tasks.doors import carries_secret
 from mlops_tasks.errors import LedgerError
 from mlops_tasks.governance.anchors import read_anchor, write_anchor
 from mlops_tasks.governance.chain import Verdict, verify
@@ -50,14 +51,7 @@ def refuse_password(url: str) -> None:
     LedgerError
         If it does.
     """
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        carries = make_url(url).password is not None
-    except (ArgumentError, ValueError):
-        return  # whoever opens it says what is wrong
-    if carries:
+    if carries_secret(url):
         raise LedgerError(
             "the address of the ledger must not carry a password",
             where="stack.ledger",

@@ -55,10 +55,10 @@ def connect(stack: StackSettings) -> "MlflowClient":
         If the store cannot be created, the server does not answer, or the stack is not local and
         lets in anybody.
     """
+    reach(stack)
     from filelock import FileLock, Timeout
     from mlflow import MlflowClient
 
-    reach(stack)
     with talking(stack):
         if not stack.tracking_uri.startswith(SQLITE):
             return MlflowClient(stack.tracking_uri, registry_uri=stack.tracking_uri)

@@ -29,10 +29,11 @@ def require_keepable(stack: StackSettings, environment: Mapping[str, str] = os.e
     Raises
     ------
     RegistryError
-        If the address carries a secret (on any stack), the store is not a server, or there are no
+        If an address carries a secret (on any stack), the store is not a server, or there are no
         credentials.
     """
-    refuse_secrets_in(stack.tracking_uri, "stack.tracking_uri", RegistryError)
+    for name in ("tracking_uri", "artifact_root", "store", "anchor"):
+        refuse_secrets_in(getattr(stack, name), f"stack.{name}", RegistryError)
     if is_local(stack):
         return
     if not is_server(stack.tracking_uri):

@@ -16,11 +16,13 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```console\n(.*?)```", (REPO / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_tutorial_runs_from_top_to_bottom(
+def test_the_tutorial_and_then_governance_run_from_top_to_bottom(
     project: Generated, template: Path, tmp_path: Path
 ) -> None:
     script = tmp_path / "tutorial.sh"
-    script.write_text("set -euo pipefail\n" + "\n".join(blocks("docs/tutorial.md")))
+    script.write_text(
+        "set -euo pipefail\n" + "\n".join(blocks("docs/tutorial.md") + blocks("docs/governance.md"))
+    )
     tools = f"{Path(sys.executable).parent}:{project.environment['PATH']}"
     environment = project.environment | {
         "TEMPLATE": str(template),
@@ -35,6 +37,13 @@ def test_the_tutorial_runs_from_top_to_bottom(
     assert "refused" in done.stderr
     assert (tmp_path / "flight-delay" / "july.parquet").is_file()
     assert "14 passed" in done.stdout
+
+    told = " ".join(done.stderr.split())
+    assert "flight-delay.prod version 1 is champion" in told
+    assert "flight-delay version 3 agrees" in told
+    assert "stack.store = '/tmp/elsewhere'" in told
+    assert "this process is in 'mars'" in told
+    assert "true" in told.rpartition("entries are vouched for")[0]
 
 
 def test_the_demo_does_what_the_readme_says(tmp_path: Path) -> None:
