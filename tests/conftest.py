@@ -46,9 +46,16 @@ class Generated:
         return replace(self, environment=self.environment | {"MLOPS_HOME": str(home)})
 
     def copy(self, folder: Path) -> "Generated":
-        """A copy that a test may spoil; it shares the virtual environment, but not the sources."""
+        """A copy that a test may spoil; it shares the virtual environment, but not the sources.
+
+        Its home is its own, and its data remote still that of the original: its policy says so.
+        """
         target = folder / self.root.name
         shutil.copytree(self.root, target, ignore=shutil.ignore_patterns(".venv", ".*_cache"))
+        policy = target / "conf" / "policy" / "default.yaml"
+        text, remote = policy.read_text(), f"{self.environment['MLOPS_HOME']}/dvc"
+        assert "[$MLOPS_HOME]" in text
+        policy.write_text(text.replace("[$MLOPS_HOME]", f"[$MLOPS_HOME, {remote}]"))
         source = str(target / "src")
         environment = self.environment | {
             "PYTHONPATH": source,

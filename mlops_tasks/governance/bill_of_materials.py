@@ -87,14 +87,21 @@ def check_bill(data: bytes) -> None:
     Raises
     ------
     GovernanceError
-        If it is not.
+        If it is not, or the schemas are not installed.
     """
     from cyclonedx.schema import SchemaVersion
+    from cyclonedx.exception import MissingOptionalDependencyException
     from cyclonedx.validation.json import JsonStrictValidator
 
     try:
         found = JsonStrictValidator(SchemaVersion.V1_7).validate_str(data.decode())
         known = json.loads(data).get("specVersion") if found is None else SPEC_VERSION
+    except MissingOptionalDependencyException as error:
+        raise GovernanceError(
+            "a bill of materials cannot be checked without its schemas",
+            where="mlops_tasks",
+            next_step="`pip install mlops-tasks[bom]`",
+        ) from error
     except (ValueError, RecursionError) as error:
         raise _invalid("it is not JSON") from error
     if found is not None:

@@ -50,10 +50,8 @@ class Proposal:
 def propose(root: str, settings: Settings, registration: Registration) -> Registration:
     """Take a registration as far as the policy of its stage lets it go without a person.
 
-    Raises
-    ------
-    PromotionRefused
-        If another champion was let in since the comparison.
+    If another champion was let in since the comparison, it stays a challenger, and the note says
+    so: a training that lost a race has not failed.
     """
     if registration.version is None:
         return registration
@@ -61,7 +59,10 @@ def propose(root: str, settings: Settings, registration: Registration) -> Regist
     if stack.stage in settings.policy.approval.automatic and _withdrawn(settings, registration):
         note = f"this model was rolled back: `mlops promote --version {version}` insists"
         return replace(registration, note=note)
-    found = promote(Path(root), settings, version=version)
+    try:
+        found = promote(Path(root), settings, version=version)
+    except PromotionRefused as refusal:  # it is on record
+        return replace(registration, note=f"{refusal.what}; `mlops train` compares anew")
     return replace(registration, standing=found.standing, note=found.note)
 
 

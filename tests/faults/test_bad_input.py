@@ -220,7 +220,8 @@ def test_changed_data_is_a_new_version_before_it_is_trained_on(spoiled: Generate
 
 
 def test_an_unreachable_tracking_server_is_said_before_any_work(spoiled: Generated) -> None:
-    message = refused(spoiled, "stack.tracking_uri=http://127.0.0.1:9")
+    places = "policy.residency.public.uri_prefixes=[$MLOPS_HOME,'http://127.0.0.1:9']"
+    message = refused(spoiled, "stack.tracking_uri=http://127.0.0.1:9", places)
     assert "http://127.0.0.1:9" in message
     assert "refuses or does not answer" in message
     assert not (Path(spoiled.environment["MLOPS_HOME"]) / "store").exists()

@@ -70,8 +70,9 @@ def test_a_full_disk_is_said_and_leaves_nothing(project: Generated, tmp_path: Pa
     try:
         ours = project.with_home(tmp_path / "home")
         program = str(project.programs / "mlops")
-        override = f"stack.store={disk}/store"
-        done = ours.run(*limit, program, "train", override, check=False)
+        places = f"policy.residency.public.uri_prefixes=[$MLOPS_HOME,{disk}]"
+        words = ("train", f"stack.store={disk}/store", places)
+        done = ours.run(*limit, program, *words, check=False)
         assert done.returncode == 1, done.stderr
         assert "cannot be written" in done.stderr
         assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mlops_tasks.errors import ProjectError
+from mlops_tasks.errors import ProjectError, ResidencyRefused
 from mlops_tasks.governance.ledger import Ledger, Wanted
 from mlops_tasks.project.reproduce import BETWEEN_OVERRIDES, reproduce
 from tests.conftest import Generated
@@ -142,7 +142,9 @@ def test_ctrl_c_leaves_nothing(trained: Generated) -> None:
     assert known == reproductions(trained)
 
 
-def test_what_cannot_be_reproduced_is_refused_before_anything_is_run(tmp_path: Path) -> None:
+def test_what_cannot_be_reproduced_is_refused_before_anything_is_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     life = Life(tmp_path)
     life.people()
     root = life.root
@@ -159,6 +161,9 @@ def test_what_cannot_be_reproduced_is_refused_before_anything_is_run(tmp_path: P
         life.register(replace(evidence, lineage=lineage))
         with pytest.raises(ProjectError, match=why):
             reproduce(root, life.settings(), PROJECT, str(number))
+    with pytest.raises(ResidencyRefused, match="unknown place"):
+        reproduce(root, life.settings(), PROJECT, "3", despite_changes=True)
+    monkeypatch.setenv("MLOPS_REGION", "here")
     with pytest.raises(ProjectError, match="no project here"):
         reproduce(root, life.settings(), PROJECT, "3", despite_changes=True)
     listed = ["git", "-C", str(root), "worktree", "list"]
