@@ -91,11 +91,11 @@ def verify(
 def checkpoint(overrides: Set = None, project: ProjectFolder = Path()) -> None:
     """Sign how long the ledger is now, and keep that outside the database."""
     from mlops_tasks.governance.record import witness
-    from mlops_tasks.project.words import console
+    from mlops_tasks.project import audit_words
 
     stack = _settings(project, overrides).stack
     witness(stack)
-    console.print(f"witnessed in {stack.anchor}", highlight=False, soft_wrap=True)
+    audit_words.witnessed(stack.anchor)
 
 
 def _settings(project: Path, overrides: list[str] | None) -> Any:

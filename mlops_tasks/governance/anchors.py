@@ -7,9 +7,14 @@ checkpoint. An anchor protects as far as those who can write the database cannot
 
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_tasks.errors import LedgerError
 from mlops_tasks.governance.checkpoints import Checkpoint, as_text, from_text
+from mlops_tasks.governance.events import masked
+
+if TYPE_CHECKING:
+    from upath import UPath
 
 GIT = "git:"
 NOTES = "mlops-ledger"
@@ -27,15 +32,13 @@ def write_anchor(anchor: str, checkpoint: Checkpoint) -> None:
     if anchor.startswith(GIT):
         _git(anchor, "notes", f"--ref={NOTES}", "append", "-m", as_text(checkpoint), "HEAD")
         return
-    from upath import UPath
-
-    folder = UPath(anchor)
+    name = f"{checkpoint.length:012d}-{checkpoint.head[:12]}.json"
     try:
+        folder = _folder(anchor)
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"{checkpoint.length:012d}-{checkpoint.head[:12]}.json"
         (folder / name).write_text(as_text(checkpoint), encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(anchor, str(error.strerror or error)) from error
+    except Exception as error:  # each kind of store has its own
+        raise _unusable(anchor, error) from error
 
 
 def read_anchor(anchor: str) -> tuple[list[Checkpoint], list[str]]:
@@ -51,28 +54,46 @@ def read_anchor(anchor: str) -> tuple[list[Checkpoint], list[str]]:
         try:
             found.append(from_text(text))
         except ValueError:
-            unreadable.append(name)
+            unreadable.append(name if name.isprintable() else ascii(name))
     return found, unreadable
 
 
 def _texts(anchor: str) -> list[tuple[str, str]]:
+    """Names and contents; what is there and cannot be read has an empty one."""
     if anchor.startswith(GIT):
         notes = [line.split()[0] for line in _git(anchor, "notes", f"--ref={NOTES}").splitlines()]
-        lines = [(note, _git(anchor, "cat-file", "blob", note)) for note in notes]
-        return [(note, line) for note, text in lines for line in text.splitlines() if line.strip()]
-    from upath import UPath
-
-    folder = UPath(anchor)
+        return [(note, line) for note in notes for line in _lines_of(anchor, note)]
     try:
+        folder = _folder(anchor)
         if not folder.is_dir():
             return []
-        return [
-            (file.name, file.read_text(encoding="utf-8", errors="replace"))
-            for file in sorted(folder.iterdir(), key=lambda each: each.name)
-            if file.name.endswith(".json")
-        ]
-    except OSError as error:
-        raise _unwritable(anchor, str(error.strerror or error)) from error
+        files = sorted(folder.iterdir(), key=lambda each: each.name)
+        return [(file.name, _content(file)) for file in files if file.name.endswith(".json")]
+    except Exception as error:  # each kind of store has its own
+        raise _unusable(anchor, error) from error
+
+
+def _content(file: "UPath") -> str:
+    try:
+        if file.is_file():  # to open a pipe would wait for ever
+            return file.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
+        pass
+    return ""
+
+
+def _lines_of(anchor: str, note: str) -> list[str]:
+    try:
+        text = _git(anchor, "cat-file", "blob", note)
+    except LedgerError:
+        return [""]
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def _folder(anchor: str) -> "UPath":
+    from upath import UPath
+
+    return UPath(anchor)
 
 
 def _git(anchor: str, *words: str) -> str:
@@ -81,20 +102,21 @@ def _git(anchor: str, *words: str) -> str:
         done = subprocess.run(
             ["git", "-C", str(folder), *words],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=GIT_SECONDS,
             check=True,
         )
-    except subprocess.CalledProcessError as error:
-        raise _unwritable(anchor, error.stderr.strip()) from error
-    except (OSError, subprocess.SubprocessError) as error:
-        raise _unwritable(anchor, str(error)) from error
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise _unusable(anchor, error) from error
     return done.stdout
 
 
-def _unwritable(anchor: str, why: str) -> LedgerError:
+def _unusable(anchor: str, error: Exception) -> LedgerError:
+    said = getattr(error, "stderr", "") or getattr(error, "strerror", "") or error
+    why = masked(anchor, str(said).strip()) or type(error).__name__
     return LedgerError(
         f"the anchor of the ledger cannot be used: {why}",
-        where=anchor,
+        where=masked(anchor),
         next_step="choose another with `stack.anchor=<folder, URI or git:folder>`",
     )

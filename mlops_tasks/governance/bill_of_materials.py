@@ -89,8 +89,8 @@ def check_bill(data: bytes) -> None:
     GovernanceError
         If it is not, or the schemas are not installed.
     """
-    from cyclonedx.schema import SchemaVersion
     from cyclonedx.exception import MissingOptionalDependencyException
+    from cyclonedx.schema import SchemaVersion
     from cyclonedx.validation.json import JsonStrictValidator
 
     try:

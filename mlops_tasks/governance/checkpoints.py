@@ -71,7 +71,7 @@ def is_genuine(checkpoint: Checkpoint, public_key: Path) -> bool:
         raise _bad_key(public_key)
     try:
         key.verify(base64.b64decode(checkpoint.signature, validate=True), checkpoint.statement)
-    except (InvalidSignature, ValueError):
+    except (InvalidSignature, ValueError):  # also what cannot be said in canonical JSON
         return False
     return True
 
@@ -84,13 +84,18 @@ def as_text(checkpoint: Checkpoint) -> str:
 
 def from_text(text: str) -> Checkpoint:
     """Read what `as_text` wrote; anything else raises `ValueError`."""
-    raw: Any = json.loads(text)
+    try:
+        raw: Any = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("not a checkpoint") from error
     kinds = {"length": int, "head": str, "at": str, "signature": str}
     if not isinstance(raw, dict) or set(raw) != set(kinds):
         raise ValueError("not a checkpoint")
     if any(type(raw[name]) is not kind for name, kind in kinds.items()) or raw["length"] < 1:
         raise ValueError("not a checkpoint")
-    return Checkpoint(**raw)
+    checkpoint = Checkpoint(**raw)
+    _ = checkpoint.statement  # a number or text that JSON cannot carry is a `ValueError` here
+    return checkpoint
 
 
 def _bad_key(path: Path) -> LedgerError:

@@ -8,14 +8,18 @@ Guarantees: an event carries names, digests and short reasons, never payloads (a
 """
 
 import hashlib
-import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
 
 from mlops_tasks.errors import LedgerError
+
+if TYPE_CHECKING:
+    from pydantic_core import SchemaValidator
 
 START = "0" * 64
 LONGEST = 4000
@@ -25,6 +29,10 @@ _SECRET_NAME = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|AUTH_STRING|_KEY$", re.IGNORECASE
 )
 _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
+# Of an address: after `user:` a password may hold `/`, `@` and blanks.
+_USER_PART = re.compile(r"(?<=://)(?:[^/@:\s]*:.*|[^/?#\s]*)(?=@)")
+_QUERY_PART = re.compile(r"(?<=[?&;])([^=&;\s]+)=([^&;\s]*)")
+_QUERY_SECRET = re.compile(r"PASS|PWD|SECRET|TOKEN|CRED|KEY|SIG|AUTH", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +102,62 @@ def link(event: Event, *, seq: int, at: str, prev: str) -> Row:
     return Row(seq=seq, at=at, once=plain["once"] or None, hash=hash_of(line), line=line, **columns)
 
 
+def said_by(line: str) -> dict[str, Any]:
+    """What an entry's line says; `ValueError` or `TypeError` if it is not one."""
+    said: dict[str, Any] = _shape().validate_json(line)
+    return said
+
+
 def entry_of(row: Row) -> Entry:
-    """The entry that a row holds."""
-    raw = json.loads(row.line)
+    """The entry that a row holds.
+
+    Raises
+    ------
+    LedgerError
+        If it holds none: somebody changed it.
+    """
+    try:
+        raw = said_by(row.line if isinstance(row.line, str) else "")
+        if raw["seq"] != row.seq:
+            raise ValueError("another entry's line")
+    except (ValueError, TypeError) as error:
+        number = f"entry {row.seq}" if isinstance(row.seq, int) else "an entry without a number"
+        raise LedgerError(
+            f"{number} of the ledger cannot be read: its content was changed",
+            where=number,
+            next_step="run `mlops audit verify`, and restore the ledger from a backup",
+        ) from error
     return Entry(raw["seq"], raw["at"], raw["prev"], row.hash, Event(**raw["event"]))
+
+
+def masked(address: str, text: str | None = None) -> str:
+    """An address without its secrets; or a text about it, which may repeat them."""
+    passwords = [part.partition(":")[2] for part in _USER_PART.findall(address)]
+    secrets = {*passwords, *(piece for password in passwords for piece in password.split("@"))}
+    secrets |= {
+        value for name, value in _QUERY_PART.findall(address) if _QUERY_SECRET.search(unquote(name))
+    }
+    said = _USER_PART.sub(MASK, address if text is None else text)
+    for secret in sorted({*secrets, *map(unquote, secrets)} - {""}, key=len, reverse=True):
+        said = said.replace(secret, MASK)
+    return said
+
+
+@cache
+def _shape() -> "SchemaValidator":
+    """What `link` writes: these names and no others, and text in all places but one."""
+    from pydantic_core import SchemaValidator
+    from pydantic_core import core_schema as schema
+
+    def exactly(**kinds: schema.CoreSchema) -> schema.CoreSchema:
+        inner = {name: schema.typed_dict_field(kind) for name, kind in kinds.items()}
+        return schema.typed_dict_schema(inner, extra_behavior="forbid", strict=True)
+
+    text = schema.str_schema(strict=True)
+    flat = schema.dict_schema(text, text, strict=True)
+    named = {each.name: text for each in fields(Event)} | {"digests": flat, "facts": flat}
+    number = schema.int_schema(strict=True)
+    return SchemaValidator(exactly(at=text, event=exactly(**named), prev=text, seq=number))
 
 
 def _checked(event: dict[str, Any]) -> dict[str, Any]:

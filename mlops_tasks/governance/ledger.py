@@ -14,14 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_tasks.errors import LedgerError
-from mlops_tasks.governance.events import START, Entry, Event, Row, entry_of, link
-from mlops_tasks.governance.tables import create_tables, ledger, own_transactions
+from mlops_tasks.governance.events import START, Entry, Event, Row, entry_of, hash_of, link, masked
+from mlops_tasks.governance.tables import (
+    create_tables,
+    is_spoilt,
+    ledger,
+    lenient,
+    own_transactions,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Select
 
 BUSY_SECONDS = 60
-BATCH = 10_000
+BATCH = 1_000  # larger ones are slower: they leave the processor's cache
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,8 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        with self._talking():
+        # Drivers take the parts of an address to pieces with errors of their own.
+        with self._talking(ValueError, TypeError, OverflowError):
             self._engine = _engine(url)
             create_tables(self._engine)
 
@@ -73,22 +81,42 @@ class Ledger:
         """The events that fit, oldest first, or newest first."""
         query = _fitting(wanted or Wanted())
         order = ledger().c.seq.desc() if newest else ledger().c.seq
-        with self._reading() as connection:
+        with self._reading() as connection, lenient(connection):
             found = connection.execute(query.order_by(order).limit(limit))
             return [entry_of(Row(*row)) for row in found]
 
     def find(self, once: str) -> Entry | None:
         """The event that was recorded with this key, if any."""
-        with self._reading() as connection:
+        with self._reading() as connection, lenient(connection):
             found = connection.execute(ledger().select().where(ledger().c.once == once)).first()
             return entry_of(Row(*found)) if found else None
 
     def rows(self) -> Iterator[Row]:
-        """All rows as they lie, in order of their numbers; streamed."""
+        """All rows as they lie, in order of their numbers; streamed.
+
+        Text that is not UTF-8 comes as bytes; where SQLite's file is damaged the last row is empty.
+        """
+        from sqlalchemy.exc import DBAPIError
+
+        query, done = _fitting(Wanted()).order_by(ledger().c.seq), 0
         with self._reading() as connection:
-            streamed = connection.execution_options(yield_per=BATCH)
-            for batch in streamed.execute(_fitting(Wanted()).order_by(ledger().c.seq)).partitions():
-                yield from map(Row._make, batch)
+            try:
+                for batch in _streamed(connection, query, BATCH):
+                    yield from map(Row._make, batch)
+                    done += len(batch)
+                return
+            except DBAPIError as error:
+                if not is_spoilt(error):
+                    raise
+            with lenient(connection):
+                try:
+                    for batch in _streamed(connection, query.offset(done), 1):
+                        yield from map(Row._make, batch)
+                        done += 1
+                except DBAPIError as error:
+                    if not is_spoilt(error):
+                        raise
+                    yield Row(done + 1, "", "", "", "", "", None, hash_of(""), "")
 
     def head(self) -> tuple[int, str, str]:
         """Number of entries, and hash and time of the last."""
@@ -120,15 +148,16 @@ class Ledger:
             yield connection
 
     @contextlib.contextmanager
-    def _talking(self) -> Iterator[None]:
+    def _talking(self, *more: type[Exception]) -> Iterator[None]:
         from sqlalchemy.exc import SQLAlchemyError
 
+        kinds: list[type[Exception]] = [SQLAlchemyError, OSError, ImportError, *more]
         try:
             yield
-        except (SQLAlchemyError, OSError, ImportError) as error:
-            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        except tuple(kinds) as error:
+            reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
             raise LedgerError(
-                f"the ledger cannot be used: {reason}",
+                f"the ledger cannot be used: {masked(self.url, reason)[:LONGEST_REASON]}",
                 where=_shown(self.url),
                 next_step="check `stack.ledger` and that you may write there",
             ) from error
@@ -151,7 +180,17 @@ def _last(connection: "Connection") -> tuple[int, str, str]:
     columns = ledger().c
     newest = ledger().select().with_only_columns(columns.seq, columns.hash, columns.at)
     row = connection.execute(newest.order_by(columns.seq.desc()).limit(1)).first()
+    if row and [type(value) for value in row] != [int, str, str]:
+        raise LedgerError(
+            "the last entry of the ledger was changed: nothing can be written after it",
+            where="its number, hash or time",
+            next_step="run `mlops audit verify`, and restore the ledger from a backup",
+        )
     return (row[0], row[1], row[2]) if row else (0, START, "")
+
+
+def _streamed(connection: "Connection", query: "Select[Any]", size: int) -> Iterator[Any]:
+    return connection.execute(query, execution_options={"yield_per": size}).partitions()
 
 
 def _fitting(wanted: Wanted) -> "Select[Any]":
@@ -204,6 +243,7 @@ def _shown(url: str) -> str:
     from sqlalchemy.exc import ArgumentError
 
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "stack.ledger"
+        make_url(url)
+    except (ArgumentError, ValueError):
+        return "stack.ledger"  # where a password would stand in it is not known
+    return masked(url)

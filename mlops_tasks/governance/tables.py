@@ -1,14 +1,20 @@
 """The ledger's tables and triggers, for SQLite and PostgreSQL.
 
-The triggers refuse what an append-only table must refuse. SQLite's `INSERT OR REPLACE` deletes rows
-without asking a DELETE trigger; the rule that numbers come in turn stops it.
+The triggers refuse what an append-only table must refuse. SQLite's `INSERT OR REPLACE` deletes the
+rows that stand in its way (same `seq`, same `once`, same rowid) without asking a DELETE trigger, so
+an INSERT that would meet one is refused before. Files of older versions get what they lack when
+they are opened.
 """
 
+import contextlib
+import sqlite3
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy.exc import DBAPIError
 
 SETUP_LOCK = 7_205_759_403  # PostgreSQL advisory lock: one process at a time makes the tables
 REFUSAL = "the ledger is append-only"
@@ -21,13 +27,25 @@ SQLITE_TRIGGERS = (
     f"""CREATE TRIGGER IF NOT EXISTS ledger_in_turn BEFORE INSERT ON ledger
         WHEN NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM ledger)
         BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END""",
+    f"""CREATE TRIGGER IF NOT EXISTS ledger_replaces_none BEFORE INSERT ON ledger
+        WHEN EXISTS (SELECT 1 FROM ledger WHERE once = NEW.once)
+          OR EXISTS (SELECT 1 FROM ledger WHERE rowid = NEW.rowid)
+        BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END""",
+    # Before an INSERT, -1 means that no rowid was given: a row that has it could be replaced.
+    f"""CREATE TRIGGER IF NOT EXISTS ledger_has_no_blind_spot AFTER INSERT ON ledger
+        WHEN NEW.rowid = -1
+        BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END""",
 )
 POSTGRES_TRIGGERS = (
     f"""CREATE OR REPLACE FUNCTION ledger_refuses() RETURNS trigger LANGUAGE plpgsql AS
         $$ BEGIN RAISE EXCEPTION '{REFUSAL}'; END $$""",
     f"""CREATE OR REPLACE FUNCTION ledger_in_turn() RETURNS trigger LANGUAGE plpgsql AS
-        $$ BEGIN
-             IF NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM ledger) THEN
+        $$ DECLARE next bigint;
+           BEGIN
+             -- With its schema: a temporary table called `ledger` would be asked otherwise.
+             EXECUTE 'SELECT coalesce(max(seq), 0) + 1 FROM '
+               || quote_ident(TG_TABLE_SCHEMA) || '.' || quote_ident(TG_TABLE_NAME) INTO next;
+             IF NEW.seq <> next THEN
                RAISE EXCEPTION '{REFUSAL}';
              END IF;
              RETURN NEW;
@@ -84,9 +102,11 @@ def create_tables(engine: "Engine") -> None:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SETUP_LOCK})")
-        if not engine.dialect.has_table(connection, "leases"):
-            ledger().metadata.create_all(connection)
-            leases().metadata.create_all(connection)
+        tables = (ledger(), leases())
+        missing = not all(engine.dialect.has_table(connection, table.name) for table in tables)
+        for table in tables if missing else ():
+            table.metadata.create_all(connection)
+        if missing or sqlite:  # a PostgreSQL role that may only write could not make them
             for statement in SQLITE_TRIGGERS if sqlite else POSTGRES_TRIGGERS:
                 connection.exec_driver_sql(statement)
         if sqlite:
@@ -98,3 +118,32 @@ def create_tables(engine: "Engine") -> None:
 def own_transactions(connection: "Connection") -> bool:
     """Whether transactions are begun by hand here: with SQLite, where the driver is too late."""
     return connection.dialect.name == "sqlite"
+
+
+def is_spoilt(error: "DBAPIError") -> bool:
+    """Whether SQLite found text that is none, or its file damaged: neither passes by itself."""
+    if not isinstance(error.orig, sqlite3.DatabaseError):
+        return False
+    code = getattr(error.orig, "sqlite_errorcode", None)  # the driver's own complaints have none
+    return code is None or code & 0xFF == sqlite3.SQLITE_CORRUPT
+
+
+@contextlib.contextmanager
+def lenient(connection: "Connection") -> Iterator[None]:
+    """SQLite keeps any bytes as text: give those that are none as bytes instead of failing."""
+    driver: Any = connection.connection.driver_connection
+    if not own_transactions(connection):
+        yield
+        return
+    driver.text_factory = _text
+    try:
+        yield
+    finally:
+        driver.text_factory = str
+
+
+def _text(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw

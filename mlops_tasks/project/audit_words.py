@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mlops_tasks.governance.events import masked
 from mlops_tasks.project.words import console
 
 if TYPE_CHECKING:
@@ -35,9 +36,14 @@ def log(entries: "Sequence[Entry]") -> None:
     Console().print(table)
 
 
+def witnessed(anchor: str) -> None:
+    """Say where a checkpoint was put."""
+    console.print(f"witnessed in {escape(masked(anchor))}", highlight=False, soft_wrap=True)
+
+
 def verdict(found: "Verdict", ledger: str, anchor: str) -> None:
     """Say whether the record is true, and if not where it begins not to be."""
-    where = f"{ledger}, checkpoints in {anchor}"
+    where = f"{masked(ledger)}, checkpoints in {masked(anchor)}"
     if found.true:
         later = found.entries - found.vouched
         note = f"; {later} later ones hang together" if later else ""

@@ -1,8 +1,9 @@
 """Whatever is done to a genuine record is found, and the first bad entry is named."""
 
+import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +113,21 @@ def test_checkpoints_that_disagree_are_found() -> None:
 
 
 COLUMNS = Row._fields
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["seq", "at", "prev", "event", "once"]), inner)
+    ),
+    max_leaves=8,
+).map(json.dumps)
 
 
 @st.composite
 def mutations(draw: st.DrawFn) -> tuple[list[Row], int]:
     """A record that was changed, and the 1-based number of the first entry that differs."""
     rows, at = list(ROWS), draw(st.integers(0, LENGTH - 1))
-    kind = draw(st.sampled_from(["edit", "delete", "swap", "cut", "repeat", "relink"]))
+    kind = draw(st.sampled_from(["edit", "rehash", "delete", "swap", "cut", "repeat", "relink"]))
     if kind == "edit":
         name = draw(st.sampled_from(COLUMNS))
         old = getattr(rows[at], name)
@@ -126,6 +135,15 @@ def mutations(draw: st.DrawFn) -> tuple[list[Row], int]:
             old + 1 if name == "seq" else draw(st.text(max_size=9).filter(lambda text: text != old))
         )
         rows[at] = edited(rows[at], **{name: new})
+    elif kind == "rehash":
+        reason = draw(st.text(st.characters(codec="utf-8"), min_size=1, max_size=9))
+        said = json.loads(rows[at].line)
+        rows[at] = link(
+            Event(**(said["event"] | {"reason": reason})),
+            seq=at + 1,
+            at=said["at"],
+            prev=said["prev"],
+        )
     elif kind == "delete":
         del rows[at]
     elif kind == "swap":
@@ -176,26 +194,110 @@ def test_any_arrangement_of_genuine_rows_against_the_slow_reference(order: list[
     assert verify(rows, head).true == by_hand(rows)
 
 
-FORGERIES: list[tuple[str, Callable[[sqlite3.Connection], Any], int]] = [
-    ("edit", lambda c: c.execute("UPDATE ledger SET actor='eve' WHERE seq=3"), 3),
-    ("delete", lambda c: c.execute("DELETE FROM ledger WHERE seq=2"), 2),
-    ("cut", lambda c: c.execute("DELETE FROM ledger WHERE seq>4"), 5),
+FORGERIES = [
+    ("edit", "UPDATE ledger SET actor='eve' WHERE seq=3", 3),
+    ("delete", "DELETE FROM ledger WHERE seq=2", 2),
+    ("cut", "DELETE FROM ledger WHERE seq>4", 5),
 ]
 
 
-@pytest.mark.parametrize(("name", "forge", "first_bad"), FORGERIES, ids=[f[0] for f in FORGERIES])
-def test_who_drops_the_triggers_is_found(
-    tmp_path: Path, name: str, forge: Callable[[sqlite3.Connection], Any], first_bad: int
-) -> None:
-    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+def filled(path: Path) -> tuple[Ledger, Checkpoint]:
+    ledger = Ledger(f"sqlite:///{path}")
     for number in range(6):
         ledger.append(Event("ada", "promotion", "m", "done", facts={"version": str(number)}))
-    length, head, at = ledger.head()
-    raw = sqlite3.connect(tmp_path / "ledger.db")
-    for trigger in ("ledger_keeps_rows", "ledger_loses_none", "ledger_in_turn"):
+    return ledger, Checkpoint(*ledger.head())
+
+
+def forge(path: Path, statement: str, values: Sequence[Any] = ()) -> None:
+    """Change the rows as one who may drop the triggers."""
+    raw = sqlite3.connect(path)
+    for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type='trigger'").fetchall():
         raw.execute(f"DROP TRIGGER {trigger}")
-    forge(raw)
+    raw.execute(statement, values)
     raw.commit()
     raw.close()
-    found = verify(ledger.rows(), [Checkpoint(length, head, at)])
+
+
+@pytest.mark.parametrize(("name", "statement", "first_bad"), FORGERIES, ids=lambda each: str(each))
+def test_who_drops_the_triggers_is_found(
+    tmp_path: Path, name: str, statement: str, first_bad: int
+) -> None:
+    ledger, checkpoint = filled(tmp_path / "ledger.db")
+    forge(tmp_path / "ledger.db", statement)
+    found = verify(ledger.rows(), [checkpoint])
     assert (found.true, found.first_bad) == (False, first_bad)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["line", "line-and-hash"])
+def test_any_bytes_in_a_line_are_found_where_they_are(tmp_path: Path, anew: bool) -> None:
+    """Whoever writes them as text or as a blob, with the hash that was there or with their own."""
+    path = tmp_path / "ledger.db"
+    ledger, checkpoint = filled(path)
+    genuine_rows = list(ledger.rows())
+    forge(path, "SELECT 1")
+    raw = sqlite3.connect(path, isolation_level=None)
+
+    @settings(max_examples=150, deadline=None)
+    @given(
+        number=st.integers(1, 6),
+        what=st.one_of(st.binary(max_size=40), st.text(st.characters(codec="utf-8")), JSON),
+        text=st.booleans(),
+    )
+    def found_where_it_is(number: int, what: bytes | str, text: bool) -> None:
+        row = genuine_rows[number - 1]
+        content = what.encode() if isinstance(what, str) else what
+        digest = hashlib.sha256(content).hexdigest() if anew else row.hash
+        place = "CAST(? AS TEXT)" if text else "?"
+        raw.execute(
+            f"UPDATE ledger SET line = {place}, hash = ? WHERE seq = ?", (content, digest, number)
+        )
+        try:
+            found = verify(ledger.rows(), [checkpoint])
+        finally:
+            raw.execute(
+                "UPDATE ledger SET line = ?, hash = ? WHERE seq = ?", (row.line, row.hash, number)
+            )
+        assert (found.true, found.first_bad, found.entries) == (False, number, number - 1)
+
+    found_where_it_is()
+    raw.close()
+    assert verify(ledger.rows(), [checkpoint]).true
+
+
+def test_a_page_that_is_destroyed_is_found_where_its_first_entry_was(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(f"sqlite:///{path}")
+    for number in range(400):
+        ledger.append(Event("ada", "promotion", "m", "done", reason=f"{number} " + "x" * 400))
+    checkpoint = Checkpoint(*ledger.head())
+    ledger.close()
+    content = bytearray(path.read_bytes())
+    page = 4096 * (content.index(b"200 xxxx") // 4096)
+    content[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    found = verify(Ledger(f"sqlite:///{path}").rows(), [checkpoint])
+    assert not found.true
+    assert found.first_bad is not None
+    assert 190 <= found.first_bad <= 201
+
+
+def test_a_number_that_is_none_is_missed_where_it_was(tmp_path: Path) -> None:
+    for number in (1, 3, 6):
+        for new in ("-5", "0", "'x'", "1e30", "9223372036854775807", "x'ff'", "2.5"):
+            path = tmp_path / f"{number}-{new}.db"
+            ledger, checkpoint = filled(path)
+            forge(path, f"UPDATE ledger SET seq = {new} WHERE seq = {number}")
+            found = verify(ledger.rows(), [checkpoint])
+            assert (found.true, found.first_bad) == (False, number), new
+            ledger.close()
+
+
+def test_a_row_too_many_is_not_true(tmp_path: Path) -> None:
+    ledger, checkpoint = filled(tmp_path / "ledger.db")
+    forge(
+        tmp_path / "ledger.db",
+        "INSERT INTO ledger SELECT 0, at, actor, action, subject, outcome, once, hash, line "
+        "FROM ledger WHERE seq = 1",
+    )
+    found = verify(ledger.rows(), [checkpoint])
+    assert (found.true, found.entries, found.first_bad) == (False, 6, 7)

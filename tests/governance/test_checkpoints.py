@@ -1,6 +1,8 @@
 """Checkpoints are signed, kept outside the database, and a forged one is found."""
 
 import dataclasses
+import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -42,8 +44,36 @@ def test_a_changed_checkpoint_is_not_genuine(
     assert not is_genuine(dataclasses.replace(checkpoint, **{name: new}), pair.public)
 
 
+def said(**changes: Any) -> str:
+    plain: dict[str, Any] = {"length": 1, "head": HEAD, "at": "t", "signature": "s"}
+    return json.dumps(plain | changes)
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "7", '{"length": 1}', as_text(Checkpoint(0, HEAD, "t")), "\x00"]
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        "7",
+        '{"length": 1}',
+        as_text(Checkpoint(0, HEAD, "t")),
+        "\x00",
+        "[" * 100_000,
+        said(length=10**400),
+        said(length=2**53),
+        f'{{"length": 1{"0" * 5000}, "head": "", "at": "", "signature": ""}}',
+        said(length=1.0),
+        said(length=True),
+        said(length=float("nan")),
+        said(length="1"),
+        said(length=[[1]]),
+        said(head=None),
+        said(head="\ud800"),
+        said(at="\udfff"),
+        said(more="x"),
+    ],
+    ids=range(20),
 )
 def test_other_text_is_no_checkpoint(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
@@ -131,3 +161,102 @@ def test_a_forged_anchor_is_found(stack: StackSettings, tmp_path: Path, forge: s
     found = record.audit(stack)
     assert not found.true
     assert found.first_bad == 2
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_lost_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("nowhere")
+
+
+def a_name_that_is_no_text(path: Path) -> None:
+    path.rename(os.fsdecode(os.fsencode(path.parent) + b"/\xff\x1b[2J.json"))
+
+
+ANCHORS: dict[str, Any] = {
+    "a folder": a_folder,
+    "a pipe": a_pipe,
+    "a lost link": a_lost_link,
+    "not UTF-8": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+    "empty": lambda path: path.write_bytes(b""),
+    "not JSON": lambda path: path.write_text("garbage"),
+    "too deep": lambda path: path.write_text("[" * 100_000),
+    "a huge length": lambda path: path.write_text(said(length=10**400)),
+    "a length as text": lambda path: path.write_text(said(length="2")),
+    "not a number": lambda path: path.write_text(said(length=float("nan"))),
+    "a lone surrogate": lambda path: path.write_text(said(signature="\ud800")),
+    "a signature that is not ASCII": lambda path: path.write_text(said(signature="é")),
+}
+
+
+@pytest.mark.parametrize("case", [*ANCHORS, "a name that is no text"])
+def test_whatever_lies_in_the_anchor_there_is_a_verdict(
+    stack: StackSettings, tmp_path: Path, case: str
+) -> None:
+    for _ in range(2):
+        record.record(stack, Event("ada", "promotion", "m", "done"))
+        record.witness(stack)
+    last = sorted((tmp_path / "anchor").iterdir())[-1]
+    if case in ANCHORS:
+        ANCHORS[case](last)
+    else:
+        last.write_text("")
+        a_name_that_is_no_text(last)
+    found = record.audit(stack)
+    assert (found.true, found.first_bad) == (False, 2)
+    assert found.reason.isprintable()
+
+
+def test_a_note_that_is_no_text_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    anchor = repository(tmp_path)
+    write_anchor(anchor, Checkpoint(1, HEAD, "t", "s"))
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\n")
+    words = ["notes", "--ref=mlops-ledger", "append", "-F", str(tmp_path / "bytes"), "HEAD"]
+    subprocess.run(["git", "-C", str(tmp_path), *words], check=True)
+    found, unreadable = read_anchor(anchor)
+    assert found == [Checkpoint(1, HEAD, "t", "s")]
+    assert len(unreadable) == 1
+
+
+def test_a_lost_note_is_named(tmp_path: Path) -> None:
+    anchor = repository(tmp_path)
+    write_anchor(anchor, Checkpoint(1, HEAD, "t", "s"))
+    words = ["git", "-C", str(tmp_path), "notes", "--ref=mlops-ledger", "list"]
+    [note, _] = subprocess.check_output(words, text=True).split()
+    (tmp_path / ".git" / "objects" / note[:2] / note[2:]).unlink()
+    assert read_anchor(anchor) == ([], [note])
+
+
+@pytest.mark.parametrize(
+    "anchor",
+    [
+        "ftp://ada:canary@127.0.0.1:1/anchor",
+        "ftp://ada:can/canary@127.0.0.1:1/anchor",
+        "http://127.0.0.1:1/anchor?x=1&password=canary",
+        "nothing://ada:canary@host/anchor?password=canary",
+        "nothing://host/anchor?X-Amz-Signature=can%2Fcanary;access_key=canary",
+        "git:https://ada:canary@127.0.0.1:1/anchor.git",
+        "git:/tmp/\x00",
+        "/dev/null/\x00/anchor",
+    ],
+)
+def test_an_anchor_is_said_without_its_password(anchor: str) -> None:
+    with pytest.raises(LedgerError) as raised:
+        write_anchor(anchor, Checkpoint(1, HEAD, "t", "s"))
+    assert "canary" not in str(raised.value)
+    assert "stack.anchor" in raised.value.next_step
+    said_of_reading = ""
+    try:
+        read_anchor(anchor)
+    except LedgerError as error:  # some stores say of an address that they cannot use: not there
+        said_of_reading = str(error)
+    assert "canary" not in said_of_reading

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sqlite3
 import time
 from pathlib import Path
 
@@ -48,32 +49,128 @@ FORBIDDEN = [
     "DELETE FROM ledger",
     "INSERT INTO ledger SELECT seq + 10, at, actor, action, subject, outcome, NULL, hash, line "
     "FROM ledger WHERE seq = 1",
+    "INSERT INTO ledger SELECT * FROM ledger WHERE seq = 2 "
+    "ON CONFLICT (seq) DO UPDATE SET actor = 'eve'",
+    "INSERT INTO ledger SELECT 4, at, 'eve', action, subject, outcome, 'k2', hash, line "
+    "FROM ledger WHERE seq = 1 ON CONFLICT (once) DO UPDATE SET actor = excluded.actor",
 ]
+REST = "at, 'eve', action, subject, outcome, {once}, hash, line FROM ledger WHERE seq = 1"
+K1, K2 = "'k1'", "'k2'"
+NAMED = "(rowid, seq, at, actor, action, subject, outcome, once, hash, line)"
 ONLY = {
     "sqlite": [
-        "INSERT OR REPLACE INTO ledger SELECT 2, at, actor, action, subject, outcome, NULL, "
-        "hash, line FROM ledger WHERE seq = 1",
+        f"INSERT OR REPLACE INTO ledger SELECT 2, {REST.format(once='NULL')}",
         "REPLACE INTO ledger SELECT * FROM ledger WHERE seq = 2",
+        f"INSERT OR REPLACE INTO ledger SELECT 4, {REST.format(once=K2)}",
+        f"REPLACE INTO ledger SELECT 4, {REST.format(once=K1)}",
+        f"INSERT OR REPLACE INTO ledger {NAMED} SELECT 2, 4, {REST.format(once='NULL')}",
+        f"REPLACE INTO ledger {NAMED} SELECT -1, 4, {REST.format(once='NULL')}",
+        "UPDATE OR REPLACE ledger SET once = 'k2' WHERE seq = 1",
+        "UPDATE OR REPLACE ledger SET seq = 2 WHERE seq = 1",
+        "UPDATE OR REPLACE ledger SET rowid = 2 WHERE seq = 1",
     ],
     "postgresql": [
         "TRUNCATE ledger",
-        "INSERT INTO ledger SELECT * FROM ledger WHERE seq = 2 "
-        "ON CONFLICT (seq) DO UPDATE SET actor = 'eve'",
+        "TRUNCATE ledger CASCADE",
+        "MERGE INTO ledger USING (SELECT 2 AS seq) AS new ON ledger.seq = new.seq "
+        "WHEN MATCHED THEN UPDATE SET actor = 'eve'",
+        "MERGE INTO ledger USING (SELECT 2 AS seq) AS new ON ledger.seq = new.seq "
+        "WHEN MATCHED THEN DELETE",
+        "CREATE TEMPORARY TABLE ledger AS SELECT 90::bigint AS seq; INSERT INTO public.ledger "
+        "SELECT 91, at, actor, action, subject, outcome, NULL, hash, line "
+        "FROM public.ledger WHERE seq = 1",
     ],
 }
 
 
 def test_another_client_cannot_change_it(url: str) -> None:
     ledger = Ledger(url)
-    for number in range(3):
-        ledger.append(event(number))
+    for number in range(1, 4):
+        ledger.append(event(number, once=f"k{number}"))
     before = list(ledger.rows())
     other = sqlalchemy.create_engine(url)
     for statement in FORBIDDEN + ONLY[other.dialect.name]:
-        with pytest.raises(sqlalchemy.exc.DBAPIError), other.begin() as connection:
+        with (
+            pytest.raises(sqlalchemy.exc.DBAPIError, match="append-only"),
+            other.begin() as connection,
+        ):
             connection.exec_driver_sql(statement)
         assert list(ledger.rows()) == before, statement
     other.dispose()
+    ledger.append(event(4, once="k4"))
+    assert is_whole(ledger)
+
+
+@pytest.mark.parametrize("once", [None, "k1"])
+def test_a_file_without_the_newer_triggers_gets_them(tmp_path: Path, once: str | None) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    Ledger(url).append(event(1, once="k1"))
+    raw = sqlite3.connect(tmp_path / "ledger.db")
+    for trigger in ("ledger_replaces_none", "ledger_has_no_blind_spot"):
+        raw.execute(f"DROP TRIGGER {trigger}")
+    raw.commit()
+    reopened = Ledger(url)
+    rowid = 1 if once is None else 7
+    with pytest.raises(sqlite3.DatabaseError, match="append-only"):
+        raw.execute(
+            f"REPLACE INTO ledger {NAMED}"
+            " SELECT ?, 2, at, actor, action, subject, outcome, ?, hash, line FROM ledger",
+            (rowid, once),
+        )
+    raw.close()
+    assert reopened.head()[0] == 1
+    reopened.append(event(2))
+    assert is_whole(reopened)
+
+
+@pytest.mark.parametrize("table", ["ledger", "leases"])
+def test_a_dropped_table_comes_back_empty_and_guarded(url: str, table: str) -> None:
+    Ledger(url).append(event())
+    other = sqlalchemy.create_engine(url)
+    with other.begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {table}")
+    ledger = Ledger(url)
+    ledger.append(event())
+    assert ledger.head()[0] == (1 if table == "ledger" else 2)
+    with pytest.raises(sqlalchemy.exc.DBAPIError), other.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM ledger")
+    other.dispose()
+
+
+def append_same(url: str, name: int) -> None:
+    ledger = Ledger(url)
+    for number in range(20):
+        ledger.append(Event(f"w{name}", "registration", "m", "accepted", once=f"r{number}"))
+
+
+def test_racing_writers_record_a_keyed_event_once(url: str) -> None:
+    writers = [SPAWN.Process(target=append_same, args=(url, name)) for name in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+    assert [writer.exitcode for writer in writers] == [0] * 3
+    ledger = Ledger(url)
+    assert sorted(each.event.once for each in ledger.entries()) == sorted(
+        f"r{number}" for number in range(20)
+    )
+    assert is_whole(ledger)
+
+
+@pytest.mark.parametrize(
+    "change", ["seq = 'x'", "seq = 1e30", "hash = x'ff'", "at = x'00'", "at = CAST(x'ff' AS TEXT)"]
+)
+def test_nothing_is_written_after_an_entry_that_is_none(tmp_path: Path, change: str) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    ledger.append(event())
+    raw = sqlite3.connect(tmp_path / "ledger.db")
+    raw.execute("DROP TRIGGER ledger_keeps_rows")
+    raw.execute(f"UPDATE ledger SET {change}")
+    raw.commit()
+    raw.close()
+    with pytest.raises(LedgerError) as raised:
+        ledger.append(event())
+    assert raised.value.next_step
 
 
 def test_an_event_with_a_key_is_recorded_once(url: str) -> None:
@@ -164,17 +261,34 @@ def test_an_event_that_is_refused_leaves_nothing(url: str) -> None:
     assert is_whole(ledger)
 
 
-def test_an_address_that_cannot_be_used_is_said_without_its_password(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for address in (
-        f"sqlite:///{tmp_path}/file/ledger.db",
-        "postgresql://ada:canary@127.0.0.1:1/none",
-        "nonsense",
-    ):
-        with pytest.raises(LedgerError) as raised:
-            Ledger(address)
-        assert "canary" not in str(raised.value)
-        assert raised.value.next_step
+UNUSABLE = [
+    "sqlite:///{folder}/file/ledger.db",
+    "sqlite:///{folder}/file",
+    "postgresql://ada:canary@127.0.0.1:1/none",
+    "postgresql://ada:can/canary@127.0.0.1:1/none",
+    "postgresql://ada:x@canary@127.0.0.1:1/none",
+    "postgresql://ada:a%20canary@127.0.0.1:port/none",
+    "postgresql://ada:canary@127.0.0.1:99999999999999999999/none",
+    "postgresql://ada@127.0.0.1:1/none?password=canary",
+    "postgresql://ada@127.0.0.1:1/none?sslmode=never&pass%77ord=canary",
+    "postgresql://ada@127.0.0.1:1/none?nonsense=1&sslpassword=canary",
+    "postgresql:ada:canary@127.0.0.1",
+    "nonsense",
+    "mysql://ada:canary@127.0.0.1/none",
+    "none://ada:canary@127.0.0.1/none",
+]
+
+
+@pytest.mark.parametrize("address", UNUSABLE)
+def test_an_address_that_cannot_be_used_is_said_without_its_password(
+    tmp_path: Path, address: str
+) -> None:
+    (tmp_path / "file").write_text("no database, but long enough to be taken for one" * 20)
+    with pytest.raises(LedgerError) as raised:
+        Ledger(address.format(folder=tmp_path))
+    assert "canary" not in str(raised.value)
+    assert raised.value.where
+    assert raised.value.next_step
 
 
 def test_a_password_in_the_address_is_refused() -> None:
