@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Generated
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.slow
 DATA = "data/flights.parquet"
 
 

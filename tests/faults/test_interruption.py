@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 
 from tests.conftest import Generated
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.slow
 
 
 def start(project: Generated, *words: str) -> "subprocess.Popen[str]":

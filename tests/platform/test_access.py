@@ -29,7 +29,7 @@ from mlops_tasks.registry.client import connect
 from mlops_tasks.registry.roles import Role, group
 from mlops_tasks.settings.schema import StackSettings
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("access")]
+pytestmark = pytest.mark.slow
 
 PROJECT = "flight-delay"
 STAGING, PROD = "flight-delay.staging", "flight-delay.prod"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Generated
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]
+pytestmark = pytest.mark.slow
 PROD = ["model=linear", "stack.stage=prod"]
 
 

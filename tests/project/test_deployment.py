@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from tests.conftest import Generated
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]
+pytestmark = pytest.mark.slow
 
 
 def test_a_worker_runs_the_deployment_with_the_same_result(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import REPO, Generated
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("docs")]
+pytestmark = pytest.mark.slow
 
 
 def blocks(page: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Generated
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]
+pytestmark = pytest.mark.slow
 
 
 def read_by_a_person(project: Generated) -> list[Path]:

@@ -17,7 +17,7 @@ from mlops_tasks.project.reproduce import BETWEEN_OVERRIDES, reproduce
 from tests.conftest import Generated
 from tests.registry.life import PROJECT, Life
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]
+pytestmark = pytest.mark.slow
 # A model that is not what commit, data and configuration say: it looks at the weather outside.
 TODAY = """
 

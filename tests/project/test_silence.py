@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import Generated
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]
+pytestmark = pytest.mark.slow
 
 WATCH = """
 import os, socket

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlops_tasks.artifacts import decode
 from tests.conftest import Generated
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("project")]
+pytestmark = pytest.mark.slow
 STEPS = ("snapshot", "validate", "split", "fit forest", "evaluate", "fit trivial", "fit linear")
 
 
