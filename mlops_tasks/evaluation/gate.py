@@ -1,14 +1,25 @@
 """The gate: may this candidate be proposed as champion? Refusal is the default.
 
 `judge` is pure: evidence and policy in, decision out. Guarantees, each held by a test:
-a metric, slice or comparison that the policy asks for and that is missing refuses; a rival that was
-trained on comparison rows, or that might have been, refuses; all reasons are given, not the first.
+a metric, slice, size or comparison that the policy asks for and that is missing, or not a finite
+number, refuses; a comparison counts if it is in the primary metric and the only one with its rival;
+a rival that was trained on comparison rows, or that might have been, refuses; all reasons are
+given, not the first.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import isfinite
 
-from mlops_tasks.artifacts import Candidate, Check, Comparison, Decision, Evaluation, digest
+from mlops_tasks.artifacts import (
+    Candidate,
+    Check,
+    Comparison,
+    Decision,
+    Evaluation,
+    Interval,
+    digest,
+)
 from mlops_tasks.evaluation.metrics import METRICS
 from mlops_tasks.settings.schema import PolicySettings
 
@@ -40,7 +51,9 @@ def judge(
         comparison with itself.
     """
     # A gain in another metric than the primary one says nothing here.
-    rivals = {each.rival: each for each in comparisons if each.metric == evaluation.primary}
+    primary = [each for each in comparisons if each.metric == evaluation.primary]
+    times = Counter(each.rival for each in primary)
+    rivals = {each.rival: each for each in primary if times[each.rival] == 1}
     checks = [
         *_evidence(candidate, evaluation, policy),
         *_thresholds(evaluation, policy),
@@ -92,7 +105,8 @@ def _thresholds(evaluation: Evaluation, policy: PolicySettings) -> Iterator[Chec
             yield Check(f"threshold {name}", False, f"{name} is missing, the policy limits it")
             continue
         higher = METRICS[name].higher_is_better
-        passed = interval.value >= limit if higher else interval.value <= limit
+        met = interval.value >= limit if higher else interval.value <= limit
+        passed = met and isfinite(interval.value)
         bound = "at least" if higher else "at most"
         yield Check(
             f"threshold {name}",
@@ -117,10 +131,10 @@ def _slices(evaluation: Evaluation, policy: PolicySettings) -> Iterator[Check]:
             yield Check(name, False, f"{evaluation.primary} is not defined on {name}")
             continue
         value = part.score.value
-        passed = value >= policy.slice_floor if higher else value <= policy.slice_floor
+        met = value >= policy.slice_floor if higher else value <= policy.slice_floor
         yield Check(
             name,
-            passed,
+            met and isfinite(value),
             f"{evaluation.primary} is {value:.4f} on {name} ({part.rows} rows), "
             f"the floor is {policy.slice_floor:g}",
         )
@@ -140,7 +154,7 @@ def _limits(
         size = candidate.size_bytes / BYTES_PER_MIB
         yield Check(
             "size",
-            size <= policy.maximum_size_mib,
+            0 < size <= policy.maximum_size_mib,
             f"the model file has {size:.2f} MiB, the policy allows {policy.maximum_size_mib:g}",
         )
 
@@ -148,16 +162,18 @@ def _limits(
 def _beats_trivial(rival: Comparison | None) -> Check:
     name = "beats the base rate"
     if rival is None:
-        return Check(name, False, "there is no comparison with the base rate")
-    return Check(name, rival.gain.low > 0, f"gain over always saying the base rate: {_text(rival)}")
+        return Check(name, False, "there is not one comparison with the base rate")
+    passed = _finite(rival.gain) and rival.gain.low > 0
+    return Check(name, passed, f"gain over always saying the base rate: {_text(rival)}")
 
 
 def _holds_against_linear(rival: Comparison | None) -> Check:
     """A tie passes, so that a linear model may be proposed; a complex one must earn its keep."""
     name = "no worse than a linear model"
     if rival is None:
-        return Check(name, False, "there is no comparison with a linear model")
-    return Check(name, rival.gain.value >= 0, f"gain over logistic regression: {_text(rival)}")
+        return Check(name, False, "there is not one comparison with a linear model")
+    passed = _finite(rival.gain) and rival.gain.value >= 0
+    return Check(name, passed, f"gain over logistic regression: {_text(rival)}")
 
 
 def _against_champion(
@@ -169,7 +185,7 @@ def _against_champion(
     non-inferiority.
     """
     if rival is None or rival.rival_digest != champion_digest:
-        yield Check("champion", False, "there is no comparison with the current champion")
+        yield Check("champion", False, "there is not one comparison with the current champion")
         return
     unseen = rival.seen_rows == 0
     count = "an unknown number" if rival.seen_rows is None else str(rival.seen_rows)
@@ -180,10 +196,14 @@ def _against_champion(
     )
     yield Check(
         "not inferior to the champion",
-        rival.gain.low >= -policy.margin,
+        _finite(rival.gain) and rival.gain.low >= -policy.margin,
         f"gain over the champion: {_text(rival)}, "
         f"the lower end may not be below {-policy.margin:g}",
     )
+
+
+def _finite(interval: Interval) -> bool:
+    return all(isfinite(each) for each in (interval.value, interval.low, interval.high))
 
 
 def _text(rival: Comparison) -> str:

@@ -3,9 +3,14 @@
 `git:<folder of a repository>` adds a note to the commit that is checked out; push them with
 `git push origin refs/notes/mlops-ledger`. Anything else is a folder with one small file for each
 checkpoint. An anchor protects as far as those who can write the database cannot write it.
+
+Guarantee, held by a test: in a local folder a checkpoint appears complete or not at all, so that a
+process killed on the way leaves nothing that an audit would take for a forgery.
 """
 
+import os
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
 GIT = "git:"
 NOTES = "mlops-ledger"
 GIT_SECONDS = 20
+LOCAL = ("", "file", "local")
+READABLE = 0o644  # an auditor may be somebody else
 
 
 def write_anchor(anchor: str, checkpoint: Checkpoint) -> None:
@@ -36,9 +43,25 @@ def write_anchor(anchor: str, checkpoint: Checkpoint) -> None:
     try:
         folder = _folder(anchor)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(as_text(checkpoint), encoding="utf-8")
+        if folder.protocol in LOCAL:
+            _publish(Path(folder.path), name, as_text(checkpoint))
+        else:  # a store of objects shows a new one when it is complete
+            (folder / name).write_text(as_text(checkpoint), encoding="utf-8")
     except Exception as error:  # each kind of store has its own
         raise _unusable(anchor, error) from error
+
+
+def _publish(folder: Path, name: str, text: str) -> None:
+    handle, scratch = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(scratch).chmod(READABLE)
+        os.replace(scratch, folder / name)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
 
 
 def read_anchor(anchor: str) -> tuple[list[Checkpoint], list[str]]:

@@ -5,12 +5,13 @@ champion that is expected to be there, the authors and the hour at which it ends
 request together with their vote. `tally` is asked again whenever an approval is used.
 
 Guarantees, each held by a test: only signatures that verify count; nobody counts twice, by name or
-by key; an author does not count; a single no is a no; after the hour it is a no; a request is used
-once.
+by key; an author does not count; a single no is a no; after the hour it is a no, and so is a
+request that was given a later hour than the policy gives; a request is used once.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 from mlops_tasks.artifacts import digest
@@ -20,6 +21,7 @@ from mlops_tasks.settings.approval import ApprovalSettings
 Choice = Literal["yes", "no"]
 State = Literal["approved", "waiting", "rejected", "expired", "used"]
 NO_CHAMPION = "none"
+CLOCKS_APART = timedelta(minutes=5)  # of whoever opened it and of us
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +131,22 @@ def tally(
         else:
             yes[vote.principal] = found.fingerprint
     state: State = "approved" if len(yes) >= rules.quorum else "waiting"
-    if now >= request.expires:
+    if _over(request, rules, now):
         state = "expired"
     if rejected:
         state = "rejected"
     if used:
         state = "used"
     return Standing(state, tuple(yes), rules.quorum, tuple(ignored))
+
+
+def _over(request: Request, rules: ApprovalSettings, now: str) -> bool:
+    """Whether its hour is past, or so far off that nobody who keeps to the policy has set it."""
+    try:
+        left = datetime.fromisoformat(request.expires) - datetime.fromisoformat(now)
+    except (ValueError, TypeError):  # TypeError: without a zone
+        return True
+    return not timedelta(0) < left <= timedelta(hours=rules.expires_hours) + CLOCKS_APART
 
 
 def objection(

@@ -160,6 +160,11 @@ def _shape() -> "SchemaValidator":
     return SchemaValidator(exactly(at=text, event=exactly(**named), prev=text, seq=number))
 
 
+@cache
+def _names_secret(name: str) -> bool:
+    return _SECRET_NAME.search(name) is not None
+
+
 def _checked(event: dict[str, Any]) -> dict[str, Any]:
     for name in ("actor", "action", "subject", "outcome"):
         if not event[name]:
@@ -185,7 +190,7 @@ def _without_secrets(value: Any) -> Any:
         (
             text
             for name, text in os.environ.items()
-            if _SECRET_NAME.search(name) and len(text) >= SHORTEST_SECRET
+            if len(text) >= SHORTEST_SECRET and _names_secret(name)
         ),
         key=len,
         reverse=True,

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlops_tasks.errors import LedgerError
@@ -20,20 +19,23 @@ from mlops_tasks.governance.tables import (
     is_spoilt,
     ledger,
     lenient,
+    open_engine,
     own_transactions,
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Select
+    from sqlalchemy import Connection, Select
 
-BUSY_SECONDS = 60
 BATCH = 1_000  # larger ones are slower: they leave the processor's cache
 LONGEST_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which events: every field that is set must fit; `since` and `until` are ISO times in UTC."""
+    """Which events: every field that is set must fit.
+
+    `since` and `until` are ISO times in UTC, both included; `after` is a number, not included.
+    """
 
     actor: str = ""
     action: tuple[str, ...] = ()
@@ -41,6 +43,7 @@ class Wanted:
     outcome: str = ""
     since: str = ""
     until: str = ""
+    after: int = 0
 
 
 class Ledger:
@@ -61,7 +64,7 @@ class Ledger:
         self.url = url
         # Drivers take the parts of an address to pieces with errors of their own.
         with self._talking(ValueError, TypeError, OverflowError):
-            self._engine = _engine(url)
+            self._engine = open_engine(url)
             create_tables(self._engine)
 
     def append(self, event: Event) -> Entry:
@@ -194,6 +197,8 @@ def _streamed(connection: "Connection", query: "Select[Any]", size: int) -> Iter
 
 
 def _fitting(wanted: Wanted) -> "Select[Any]":
+    from sqlalchemy import select
+
     columns = ledger().c
     query = ledger().select()
     for name in ("actor", "subject", "outcome"):
@@ -201,32 +206,18 @@ def _fitting(wanted: Wanted) -> "Select[Any]":
             query = query.where(columns[name] == value)
     if wanted.action:
         query = query.where(columns.action.in_(wanted.action))
+    if wanted.after:
+        query = query.where(columns.seq > wanted.after)
+    # Times never go back, so a span of them is one of numbers, which the indexes end in.
+    times = ledger().alias("times").c
     if wanted.since:
-        query = query.where(columns.at >= wanted.since)
+        first = select(times.seq).where(times.at >= wanted.since).order_by(times.at, times.seq)
+        query = query.where(columns.seq >= first.limit(1).scalar_subquery())
     if wanted.until:
-        query = query.where(columns.at <= wanted.until)
+        last = select(times.seq).where(times.at <= wanted.until)
+        last = last.order_by(times.at.desc(), times.seq.desc())
+        query = query.where(columns.seq <= last.limit(1).scalar_subquery())
     return query
-
-
-def _engine(url: str) -> "Engine":
-    from sqlalchemy import create_engine, event, make_url
-
-    target = make_url(url)
-    if target.get_backend_name() != "sqlite":
-        return create_engine(target, pool_pre_ping=True)
-    if target.database:
-        Path(target.database).parent.mkdir(parents=True, exist_ok=True)
-    # Transactions are ours: the driver's own begin too late to keep other writers out.
-    engine = create_engine(
-        target, isolation_level="AUTOCOMMIT", connect_args={"timeout": BUSY_SECONDS}
-    )
-
-    @event.listens_for(engine, "connect")
-    def _durable(connection: Any, record: object) -> None:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-
-    return engine
 
 
 def _end(connection: "Connection", word: str) -> None:

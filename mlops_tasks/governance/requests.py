@@ -2,7 +2,8 @@
 
 What makes them count stands in `approvals`; what is done with an approved one in
 `registry.promotion`. Everything is read back from the ledger and checked anew at each use: the
-signatures against today's allowed signers, the digests against today's policy.
+signatures against today's allowed signers, the digests against today's policy. What somebody else
+wrote into the ledger as a request or vote and is none counts as nothing.
 """
 
 import json
@@ -45,10 +46,15 @@ class Filed:
 
 
 def policy_digest(root: Path, settings: Settings) -> str:
-    """SHA-256 of the policy and of the file that says whose signatures count."""
+    """SHA-256 of the policy, of what its limits are measured in and on, and of who may sign.
+
+    How many resamples are drawn is not in it: it decides how exact an interval is, not what it is.
+    """
     signers = root / settings.policy.approval.allowed_signers
     content = signers.read_text(encoding="utf-8") if signers.is_file() else ""
-    return digest([settings.policy, content])
+    measured = settings.evaluation
+    terms = [measured.primary, measured.slices, measured.confidence]
+    return digest([settings.policy, terms, content])
 
 
 def open_request(root: Path, settings: Settings, request: Request, flow_run: str = "") -> Filed:
@@ -85,6 +91,8 @@ def requests_of(root: Path, settings: Settings, model: str, limit: int = 20) -> 
     found = []
     for entry in ledger_of(settings.stack).entries(wanted, newest=True, limit=limit):
         request = _request(entry)
+        if request is None:
+            continue
         flow_run = entry.event.facts.get(FLOW_RUN, "")
         found.append(Filed(request, standing(root, settings, request), flow_run))
     return found
@@ -176,27 +184,31 @@ def _signer(request: Request, vote: Vote, signers: Path) -> Signer | None:
     return None
 
 
-def _request(entry: Entry) -> Request:
+def _request(entry: Entry) -> Request | None:
+    """What `open_request` wrote, or None."""
     bound, facts = entry.event.digests, entry.event.facts
-    return Request(
-        model=entry.event.subject,
-        source=facts["source"],
-        version=int(facts["version"]),
-        candidate=bound["candidate"],
-        evidence=bound["evidence"],
-        policy=bound["policy"],
-        champion=bound["champion"],
-        authors=tuple(json.loads(facts["authors"])),
-        opened=facts["opened"],
-        expires=facts["expires"],
-    )
+    try:
+        request = Request(
+            model=entry.event.subject,
+            source=facts["source"],
+            version=int(facts["version"]),
+            candidate=bound["candidate"],
+            evidence=bound["evidence"],
+            policy=bound["policy"],
+            champion=bound["champion"],
+            authors=tuple(str(name) for name in json.loads(facts["authors"])),
+            opened=facts["opened"],
+            expires=facts["expires"],
+        )
+    except (KeyError, ValueError, TypeError, RecursionError):
+        return None
+    return request if bound.get("request") == request.id else None
 
 
 def _vote(event: Event) -> Vote:
     choice: Choice = "yes" if event.outcome == "yes" else "no"
-    return Vote(
-        event.digests["request"], event.actor, choice, event.reason, event.facts["signature"]
-    )
+    signature = event.facts.get("signature", "")
+    return Vote(event.digests["request"], event.actor, choice, event.reason, signature)
 
 
 def _same(one: Request, other: Request) -> bool:

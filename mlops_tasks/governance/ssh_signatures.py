@@ -112,12 +112,9 @@ def _ssh_keygen(
     words: Sequence[str], statement: bytes | None = None
 ) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            ["ssh-keygen", "-Y", *words],
-            input=None if statement is None else statement.decode(),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
+        # Bytes in and out: neither a statement nor a name in a file of signers need be text.
+        done = subprocess.run(
+            ["ssh-keygen", "-Y", *words], input=statement, capture_output=True, timeout=SECONDS
         )
     except FileNotFoundError as error:
         raise PlatformError(
@@ -127,6 +124,8 @@ def _ssh_keygen(
         ) from error
     except subprocess.TimeoutExpired as error:
         raise ApprovalRefused("ssh-keygen does not answer", where=" ".join(words)) from error
+    said = (done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+    return subprocess.CompletedProcess(done.args, done.returncode, *said)
 
 
 def _last_line(done: subprocess.CompletedProcess[str]) -> str:

@@ -1,4 +1,4 @@
-"""The ledger's tables and triggers, for SQLite and PostgreSQL.
+"""The ledger's database, its tables and triggers, for SQLite and PostgreSQL.
 
 The triggers refuse what an append-only table must refuse. SQLite's `INSERT OR REPLACE` deletes the
 rows that stand in its way (same `seq`, same `once`, same rowid) without asking a DELETE trigger, so
@@ -10,12 +10,14 @@ import contextlib
 import sqlite3
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Table
     from sqlalchemy.exc import DBAPIError
 
+BUSY_SECONDS = 60
 SETUP_LOCK = 7_205_759_403  # PostgreSQL advisory lock: one process at a time makes the tables
 REFUSAL = "the ledger is append-only"
 
@@ -92,6 +94,28 @@ def leases() -> "Table":
         Column("holder", Text, nullable=False),
         Column("expires", Float, nullable=False),
     )
+
+
+def open_engine(url: str) -> "Engine":
+    """What connects to a database; an SQLite file's folder is made, and its commits are on disk."""
+    from sqlalchemy import create_engine, event, make_url
+
+    target = make_url(url)
+    if target.get_backend_name() != "sqlite":
+        return create_engine(target, pool_pre_ping=True)
+    if target.database:
+        Path(target.database).parent.mkdir(parents=True, exist_ok=True)
+    # Transactions are ours: the driver's own begin too late to keep other writers out.
+    engine = create_engine(
+        target, isolation_level="AUTOCOMMIT", connect_args={"timeout": BUSY_SECONDS}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection: Any, record: object) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+
+    return engine
 
 
 def create_tables(engine: "Engine") -> None:

@@ -3,10 +3,14 @@
 Opening a case judges the evidence again with today's policy. A stage that has another champion than
 the one the version was compared with gets a new comparison on the same frozen rows, kept beside the
 sealed evidence and named on record by its digest. Nothing here moves an alias.
+
+Guarantees, each held by a test: a version whose files are not those of its run is refused, and so
+is evidence in another primary metric, or without the slices, than the project asks for today.
 """
 
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +23,7 @@ from mlops_tasks.evaluation.gate import judge
 from mlops_tasks.governance.approvals import NO_CHAMPION
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.record import actor, ledger_of, record
-from mlops_tasks.registry.models import CHALLENGER, CHAMPION, by_alias, by_number
+from mlops_tasks.registry.models import CHALLENGER, CHAMPION, by_alias, by_number, package_of
 from mlops_tasks.registry.release import REGISTRATION, Release, bytes_digest, open_release
 from mlops_tasks.settings.schema import Settings, StackSettings
 
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 GIT_SECONDS = 20
 UNKNOWN = "unknown"
+LONGEST_WHY = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +58,19 @@ def case_of(
     Raises
     ------
     PromotionRefused
-        If the evidence does not satisfy the policy; that is on record then.
+        If the version's files are not its run's, or the evidence does not satisfy the policy; that
+        is on record then.
     AlteredObject
         If the version or the champion is not, in every byte, what was registered.
     """
     release = open_release(client, settings.stack, source)
+    # The seal is checked on the run's files; MLflow would load what the version points at.
+    if source.source != package_of(client, release.run_id):
+        raise _refused(
+            settings, model, source, "the version points at files that are not its run's"
+        )
+    if why := "; ".join(_unmeasured(release.evidence, settings)):
+        raise _refused(settings, model, source, f"the evidence is not what is asked for: {why}")
     incumbent = by_alias(client, model, CHAMPION)
     champion = digest_of(settings.stack, incumbent)
     evidence, known = release.evidence, release.evidence_digest
@@ -77,13 +90,30 @@ def case_of(
     )
     if not decision.accepted:
         why = f"the evidence does not satisfy the policy: {'; '.join(decision.reasons)}"
-        record(settings.stack, Event(actor(), "promotion", model, "refused", reason=why[:2000]))
-        raise PromotionRefused(
-            why,
-            where=f"{source.name} version {source.version}",
-            next_step="train a better one, or compare it anew: `mlops train`",
-        )
+        raise _refused(settings, model, source, why)
     return Case(root, settings, model, source, release, evidence, known, champion)
+
+
+def _unmeasured(evidence: Evidence, settings: Settings) -> Iterator[str]:
+    """What the project asks of an evaluation today and this one does not say."""
+    asked, found = settings.evaluation, evidence.evaluation
+    if found.primary != asked.primary:
+        yield f"its primary metric is {found.primary}, the project's is {asked.primary}"
+    if settings.policy.slice_floor is not None:
+        sliced = {part.column for part in found.slices}
+        for column in asked.slices:
+            if column not in sliced:
+                yield f"there are no slices of {column}"
+
+
+def _refused(settings: Settings, model: str, source: "ModelVersion", why: str) -> PromotionRefused:
+    """The refusal, put on record."""
+    record(settings.stack, Event(actor(), "promotion", model, "refused", reason=why[:LONGEST_WHY]))
+    return PromotionRefused(
+        why,
+        where=f"{source.name} version {source.version}",
+        next_step="train a better one, or compare it anew: `mlops train`",
+    )
 
 
 def _held_against(evidence: Evidence, rival: Candidate, settings: Settings) -> Evidence:

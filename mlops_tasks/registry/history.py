@@ -5,11 +5,12 @@ MLflow says who holds the alias now (`standing_champion`); the two should agree.
 
 from dataclasses import dataclass
 
+from mlops_tasks.errors import LedgerError
 from mlops_tasks.governance.events import Entry
 from mlops_tasks.governance.ledger import Ledger, Wanted
 from mlops_tasks.registry.client import connect, talking
 from mlops_tasks.registry.models import CHAMPION, by_alias, number_of
-from mlops_tasks.registry.promotion import MOVES
+from mlops_tasks.registry.promotion import MOVES, Kind
 from mlops_tasks.settings.schema import StackSettings
 
 
@@ -35,14 +36,30 @@ def reigns(ledger: Ledger, model: str) -> list[Reign]:
 
 
 def champion_at(ledger: Ledger, model: str, at: str) -> Reign | None:
-    """The champion at a time (ISO, UTC), or None. One indexed look-up, however long the ledger."""
-    wanted = Wanted(subject=model, action=MOVES, outcome="done", until=at)
-    found = ledger.entries(wanted, newest=True, limit=1)
+    """The champion at a time (ISO, UTC), or None. Indexed look-ups, however long the ledger."""
+    # One for each kind of move: both at once would have to be sorted.
+    found = [
+        entry
+        for kind in MOVES
+        for entry in ledger.entries(_moves(model, kind, until=at), newest=True, limit=1)
+    ]
     if not found:
         return None
-    after = Wanted(subject=model, action=MOVES, outcome="done", since=at)
-    later = [each for each in ledger.entries(after, limit=2) if each.seq > found[0].seq]
-    return _reign(found[0], later[0].at if later else "")
+    last = max(found, key=_number)
+    later = [
+        entry
+        for kind in MOVES
+        for entry in ledger.entries(_moves(model, kind, after=last.seq), limit=1)
+    ]
+    return _reign(last, min(later, key=_number).at if later else "")
+
+
+def _moves(model: str, kind: Kind, *, until: str = "", after: int = 0) -> Wanted:
+    return Wanted(subject=model, action=(kind,), outcome="done", until=until, after=after)
+
+
+def _number(entry: Entry) -> int:
+    return entry.seq
 
 
 def standing_champion(stack: StackSettings, model: str) -> int | None:
@@ -60,8 +77,15 @@ def standing_champion(stack: StackSettings, model: str) -> int | None:
 
 def _reign(entry: Entry, until: str) -> Reign:
     event = entry.event
+    version = event.facts.get("version", "")
+    if not version.isdecimal():
+        raise LedgerError(
+            "an entry says that a champion changed, and not which version it is",
+            where=f"entry {entry.seq} of the ledger, by {event.actor}",
+            next_step="find out who wrote it: `mlops audit log --json`",
+        )
     return Reign(
-        version=int(event.facts["version"]),
+        version=int(version),
         since=entry.at,
         until=until,
         kind=event.action,

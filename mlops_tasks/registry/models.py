@@ -3,6 +3,9 @@
 Aliases: `challenger` was let through by the gate and waits, `champion` answers, `previous` is the
 one before it. Everything here can be repeated: a run is registered once, an alias that already
 stands is left alone.
+
+Guarantee, held by a test: a version that names a run and points at files elsewhere, which whoever
+may create versions can make, is not taken for that run's.
 """
 
 from typing import TYPE_CHECKING
@@ -76,11 +79,16 @@ def create_version(client: "MlflowClient", model: str, run_id: str, tags: dict[s
     The same call with another model's name moves a run's artifact to another stage, by reference.
     """
     _ensure_model(client, model)
-    found = client.search_model_versions(f"name='{model}' and run_id='{run_id}'")
-    if found:
-        return int(found[0].version)
-    source = f"{client.get_run(run_id).info.artifact_uri}/package/model"
+    source = package_of(client, run_id)
+    for version in client.search_model_versions(f"name='{model}' and run_id='{run_id}'"):
+        if version.source == source:
+            return int(version.version)
     return int(client.create_model_version(model, source, run_id=run_id, tags=tags).version)
+
+
+def package_of(client: "MlflowClient", run_id: str) -> str:
+    """Where the model of a run lies; what MLflow loads for a version is what its `source` says."""
+    return f"{client.get_run(run_id).info.artifact_uri}/package/model"
 
 
 def _ensure_model(client: "MlflowClient", model: str) -> None:

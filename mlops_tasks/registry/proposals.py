@@ -14,11 +14,11 @@ import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from mlops_tasks.artifacts import Registration
 from mlops_tasks.boundaries import boundary
-from mlops_tasks.errors import PromotionRefused
+from mlops_tasks.errors import PromotionRefused, SettingsError
 from mlops_tasks.governance.approvals import NO_CHAMPION, Request
 from mlops_tasks.governance.record import ledger_of, witness
 from mlops_tasks.governance.requests import Filed, open_request, policy_digest, standing
@@ -88,8 +88,16 @@ def promote(
         If the evidence does not satisfy the policy, or the champion is not the expected one.
     AlteredObject
         If the version is not, in every byte, what was registered.
+    SettingsError
+        If there is no such stage.
     """
     stage = to or settings.stack.stage
+    if stage not in get_args(Stage):
+        raise SettingsError(
+            f"there is no stage {stage!r}",
+            where=settings.project,
+            next_step=f"choose from {', '.join(get_args(Stage))}",
+        )
     model = registered_name(settings.project, stage)
     client = connect(settings.stack)
     with talking(settings.stack):

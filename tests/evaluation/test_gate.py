@@ -48,6 +48,7 @@ EVALUATION = Evaluation(
     latency_ms=4.0,
 )
 GAIN = Interval(0.02, 0.01, 0.03)
+INFINITE, NOTHING = float("inf"), float("nan")
 RIVALS = (
     Comparison("trivial", "t" * 64, "roc_auc", 0.5, GAIN),
     Comparison("linear", "l" * 64, "roc_auc", 0.78, GAIN),
@@ -194,6 +195,50 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "slow": ({"policy": changed_policy(maximum_latency_ms=3.9)}, ["latency"]),
     "latency not measured": ({"evaluation": replace(EVALUATION, latency_ms=0.0)}, ["latency"]),
     "large": ({"policy": changed_policy(maximum_size_mib=2.9)}, ["size"]),
+    "a size that was not measured": ({"candidate": replace(MODEL, size_bytes=0)}, ["size"]),
+    "figures without end": (
+        {
+            "evaluation": replace(
+                EVALUATION,
+                metrics={"roc_auc": GOOD, "log_loss": Interval(*[-INFINITE] * 3)},
+                slices=(SliceScore("carrier", "AA", 700, 9, Interval(*[INFINITE] * 3)),),
+            ),
+            "comparisons": tuple(
+                replace(each, gain=Interval(0.1, 0.05, INFINITE)) for each in RIVALS
+            ),
+        },
+        [
+            "threshold log_loss",
+            "slice carrier=AA",
+            "beats the base rate",
+            "no worse than a linear model",
+            "not inferior to the champion",
+        ],
+    ),
+    "gains of which only the deciding end is a number": (
+        {
+            "comparisons": (
+                replace(RIVALS[0], gain=Interval(NOTHING, 0.01, 0.03)),
+                replace(RIVALS[1], gain=Interval(0.02, NOTHING, 0.03)),
+                replace(RIVALS[2], gain=Interval(NOTHING, 0.01, NOTHING)),
+            ),
+        },
+        [
+            "beats the base rate",
+            "no worse than a linear model",
+            "not inferior to the champion",
+        ],
+    ),
+    "a bad comparison and a good one with the same rival": (
+        {
+            "comparisons": tuple(
+                replace(each, gain=gain)
+                for each in RIVALS
+                for gain in (Interval(-0.3, -0.4, -0.2), GAIN)
+            ),
+        },
+        NO_RIVAL,
+    ),
     "perhaps no better than the base rate": (
         {"comparisons": changed_rival("trivial", gain=Interval(0.1, 0.0, 0.2))},
         ["beats the base rate"],
@@ -316,7 +361,9 @@ def test_without_limits_nothing_but_the_rivals_counts() -> None:
     assert decide(slow, policy=policy, candidate=huge).accepted
 
 
-NUMBERS = st.sampled_from([float("nan"), -0.1, -0.002, 0.0, 0.001, 0.2, 0.5, 0.7, 1.0])
+NUMBERS = st.sampled_from(
+    [NOTHING, -INFINITE, INFINITE, -0.1, -0.002, 0.0, 0.001, 0.2, 0.5, 0.7, 1.0]
+)
 INTERVALS = st.builds(Interval, NUMBERS, NUMBERS, NUMBERS)
 HIGHER = {"roc_auc", "average_precision", "accuracy", "precision", "recall"}
 LOWER = {"log_loss", "brier_score", "calibration_error"}
@@ -355,8 +402,7 @@ COMPARISONS = st.lists(
         INTERVALS,
         st.sampled_from([None, 0, 0, 0, 7]),
     ),
-    max_size=3,
-    unique_by=lambda each: each.rival,
+    max_size=4,
 ).map(tuple)
 LIMITS = st.sampled_from([0.0, 0.2, 0.5, 0.7])
 POLICIES = st.builds(
@@ -389,8 +435,7 @@ RIVALS_OR_LESS = st.lists(
     st.tuples(st.sampled_from(RIVALS), INTERVALS | st.just(GAIN)).map(
         lambda pair: replace(pair[0], gain=pair[1])
     ),
-    max_size=3,
-    unique_by=lambda each: each.rival,
+    max_size=4,
 ).map(tuple)
 EVIDENCE = st.one_of(
     st.tuples(EVALUATIONS, COMPARISONS),
@@ -399,10 +444,18 @@ EVIDENCE = st.one_of(
 )
 
 
+def number(value: float) -> bool:
+    return -1e300 < value < 1e300
+
+
+def ends(interval: Interval) -> tuple[float, float, float]:
+    return interval.value, interval.low, interval.high
+
+
 def meets(metric: str, value: float, limit: float) -> bool:
-    if metric in HIGHER:
-        return not value < limit and value == value
-    return not value > limit and value == value
+    if not number(value):
+        return False
+    return not value < limit if metric in HIGHER else not value > limit
 
 
 def reference(
@@ -418,7 +471,7 @@ def reference(
         return False
     if evaluation.primary not in HIGHER | LOWER or evaluation.primary not in evaluation.metrics:
         return False
-    if evaluation.metrics[evaluation.primary].value != evaluation.metrics[evaluation.primary].value:
+    if not number(evaluation.metrics[evaluation.primary].value):
         return False
     comparisons = tuple(each for each in comparisons if each.metric == evaluation.primary)
     for metric, limit in policy.thresholds.items():
@@ -443,18 +496,23 @@ def reference(
         return False
     if policy.maximum_size_mib is not None and policy.maximum_size_mib * 2**20 < 3 * 2**20:
         return False
+    gains = [(each.rival, end) for each in comparisons for end in ends(each.gain)]
     trivial = [each for each in comparisons if each.rival == "trivial"]
     linear = [each for each in comparisons if each.rival == "linear"]
-    if not trivial or not trivial[0].gain.low > 0:
+    if len(trivial) != 1 or not trivial[0].gain.low > 0:
         return False
-    if not linear or not linear[0].gain.value >= 0:
+    if len(linear) != 1 or not linear[0].gain.value >= 0:
+        return False
+    if not all(number(end) for rival, end in gains if rival in ("trivial", "linear")):
         return False
     if champion is None or champion == MODEL.digest:
         return True
-    against = [
-        each for each in comparisons if each.rival == "champion" and each.rival_digest == champion
-    ]
-    return bool(against) and against[0].seen_rows == 0 and against[0].gain.low >= -policy.margin
+    if not all(number(end) for rival, end in gains if rival == "champion"):
+        return False
+    against = [each for each in comparisons if each.rival == "champion"]
+    if len(against) != 1 or against[0].rival_digest != champion:
+        return False
+    return against[0].seen_rows == 0 and against[0].gain.low >= -policy.margin
 
 
 @given(evidence=EVIDENCE, policy=ANY_POLICY, champion=CHAMPIONS)
@@ -532,6 +590,6 @@ def test_less_evidence_accepts_nothing_more(
         less = decide(replace(evaluation, metrics=rest), comparisons, policy, champion)
         assert whole or not less.accepted
     for each in comparisons:
-        rest_of_rivals = tuple(other for other in comparisons if other is not each)
+        rest_of_rivals = tuple(other for other in comparisons if other.rival != each.rival)
         less = decide(evaluation, rest_of_rivals, policy, champion)
         assert whole or not less.accepted

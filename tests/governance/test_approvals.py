@@ -1,18 +1,31 @@
 """Who may let a model in: real keys against every trick."""
 
+import base64
 import dataclasses
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlops_tasks.artifacts import digest
 from mlops_tasks.errors import ApprovalRefused
 from mlops_tasks.governance.approvals import Request, Standing, statement
 from mlops_tasks.governance.events import Event
+from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import ledger_of
-from mlops_tasks.governance.requests import VOTE, cast, open_request, policy_digest, standing
+from mlops_tasks.governance.requests import (
+    REQUEST,
+    VOTE,
+    cast,
+    open_request,
+    policy_digest,
+    requests_of,
+    standing,
+)
 from mlops_tasks.governance.ssh_signatures import sign, signer_of
 from mlops_tasks.settings import Settings
 from tests.registry.life import Life
@@ -67,6 +80,15 @@ class Office:
             facts={"signature": signature},
         )
         ledger_of(self.settings.stack).append(event)
+
+    def filed(self, request: Request, **other: Mapping[str, str]) -> None:
+        """A request written straight into the ledger, as `open_request` writes it but for that."""
+        asked = ledger_of(self.settings.stack).entries(Wanted(action=(REQUEST,)))[0].event
+        facts = {**asked.facts, "expires": request.expires, **other.get("facts", {})}
+        digests = {**asked.digests, "request": request.id, **other.get("digests", {})}
+        ledger_of(self.settings.stack).append(
+            dataclasses.replace(asked, facts=facts, digests=digests, once="")
+        )
 
     def signers(self, text: str) -> None:
         (self.life.root / "allowed_signers").write_text(text)
@@ -152,6 +174,55 @@ def test_after_its_hour_a_request_is_over(tmp_path: Path) -> None:
         office.cast("ada")
 
 
+def test_a_request_written_past_us_with_a_late_hour_is_not_used(office: Office) -> None:
+    """It binds the very same things, and would be open for ever."""
+    forged = dataclasses.replace(office.request, expires="9999-12-31T00:00:00+00:00")
+    office.filed(forged)
+
+    again = office.opened()
+
+    assert again == office.request
+    assert standing(office.life.root, office.settings, forged).state == "expired"
+
+
+@pytest.mark.parametrize(
+    "spoil", ["no facts", "another id", "no number", "no list", "no signature"]
+)
+def test_what_is_written_past_us_and_is_no_request_or_vote_counts_as_nothing(
+    office: Office, spoil: str
+) -> None:
+    filed, asked = office.filed, office.request
+    where = (office.life.root, office.settings, MODEL)
+    if spoil == "no facts":
+        ledger_of(office.settings.stack).append(Event("eve", REQUEST, MODEL, "open"))
+    elif spoil == "no signature":
+        digests = {"request": asked.id}
+        ledger_of(office.settings.stack).append(Event("ada@x.org", VOTE, MODEL, "yes", "", digests))
+    else:
+        facts = {"no number": {"version": "x"}, "no list": {"authors": "[" * 4000}}.get(spoil, {})
+        filed(asked, facts=facts, digests={"request": "f" * 64} if spoil == "another id" else {})
+
+    assert [each.request for each in requests_of(*where)] == [asked]
+    assert office.cast("ada").yes == ("ada@x.org",)
+    assert office.cast("bob").approved
+
+
+def test_a_vote_under_other_terms_of_measuring_is_refused(office: Office) -> None:
+    """The policy's limits are numbers; what they are measured in belongs to them."""
+    evaluation = office.settings.evaluation
+    for other in ({"primary": "accuracy"}, {"confidence": 0.01}, {"slices": ("y",)}):
+        changed = office.settings.model_copy(
+            update={"evaluation": evaluation.model_copy(update=other)}
+        )
+        with pytest.raises(ApprovalRefused, match="edited"):
+            cast(office.life.root, changed, office.request, "yes", "", office.life.key("ada"))
+    faster = office.settings.model_copy(
+        update={"evaluation": evaluation.model_copy(update={"bootstrap_samples": 200})}
+    )
+    key = office.life.key("ada")
+    assert cast(office.life.root, faster, office.request, "yes", "", key).yes == ("ada@x.org",)
+
+
 def test_a_vote_after_an_edit_of_policy_or_signers_is_refused(office: Office) -> None:
     office.rules = {"quorum": 1}
     with pytest.raises(ApprovalRefused, match="edited"):
@@ -211,3 +282,52 @@ def test_a_changed_vote_is_not_what_was_signed(office: Office) -> None:
         signed = statement(asked, choice, reason)  # type: ignore[arg-type]
         assert not signer_of(signed, signature, f"{who}@x.org", signers)
     assert digest(asked) == asked.id
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes, Path]:
+    """A statement, the bytes of ada's signature of it, and the allowed signers."""
+    life = Life(tmp_path_factory.mktemp("signed"))
+    life.people()
+    said = statement(ASKED, "yes", "looks right")
+    return said, _bare(sign(said, life.key("ada"))), life.root / "allowed_signers"
+
+
+EDITS = st.one_of(
+    st.tuples(st.just("flip"), st.integers(0), st.integers(1, 255)),
+    st.tuples(st.just("cut"), st.integers(0), st.just(0)),
+    st.tuples(st.just("add"), st.integers(0), st.integers(0, 255)),
+)
+
+
+@given(edit=EDITS, which=st.sampled_from(["statement", "signature"]))
+@settings(max_examples=120, deadline=None)
+def test_no_byte_of_an_approval_can_be_changed(
+    signed: tuple[bytes, bytes, Path], edit: tuple[str, int, int], which: str
+) -> None:
+    said, signature, signers = signed
+    assert signer_of(said, _armoured(signature), "ada@x.org", signers)
+    if which == "statement":
+        said = _edited(said, *edit)
+    else:
+        signature = _edited(signature, *edit)
+
+    assert signer_of(said, _armoured(signature), "ada@x.org", signers) is None
+
+
+def _edited(content: bytes, how: str, place: int, value: int) -> bytes:
+    place %= len(content)
+    if how == "flip":
+        return content[:place] + bytes([content[place] ^ value]) + content[place + 1 :]
+    if how == "cut":
+        return content[:place]
+    return content[:place] + bytes([value]) + content[place:]
+
+
+def _bare(armoured: str) -> bytes:
+    return base64.b64decode("".join(armoured.strip().splitlines()[1:-1]))
+
+
+def _armoured(signature: bytes) -> str:
+    body = base64.encodebytes(signature).decode()
+    return f"-----BEGIN SSH SIGNATURE-----\n{body}-----END SSH SIGNATURE-----\n"

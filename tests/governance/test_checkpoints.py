@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,31 @@ def test_what_is_anchored_is_read_back(kind: str, tmp_path: Path) -> None:
     found, unreadable = read_anchor(anchor)
     assert sorted(found, key=lambda each: each.length) == wanted
     assert unreadable == []
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_who_is_killed_while_writing_a_checkpoint_leaves_no_forgery(
+    tmp_path: Path, scheme: str
+) -> None:
+    """Killed when all is written and nothing is in its place; the next one is not in its way."""
+    anchor = f"{scheme}{tmp_path}/anchor"
+    write_anchor(anchor, Checkpoint(1, HEAD, "t"))
+    lines = (
+        "import os, signal, sys",
+        "from mlops_tasks.governance.anchors import write_anchor",
+        "from mlops_tasks.governance.checkpoints import Checkpoint",
+        "def kill(event, arguments):",
+        "    if event == 'os.rename': os.kill(os.getpid(), signal.SIGKILL)",
+        "sys.addaudithook(kill)",
+        f"write_anchor({anchor!r}, Checkpoint(2, {HEAD!r}, 't'))",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)])
+
+    assert done.returncode == -signal.SIGKILL
+    assert read_anchor(anchor) == ([Checkpoint(1, HEAD, "t")], [])
+    write_anchor(anchor, Checkpoint(2, HEAD, "t"))
+    found, unreadable = read_anchor(anchor)
+    assert ([each.length for each in found], unreadable) == ([1, 2], [])
 
 
 def test_an_anchor_that_cannot_be_used_is_said(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,14 +34,15 @@ VOTES = st.lists(
     votes=VOTES,
     quorum=st.integers(1, 3),
     authors=st.sets(st.sampled_from(NAMES)),
-    now=st.sampled_from(("2026-01-01T12", "2026-01-02", "2026-01-03")),
+    now=st.sampled_from(("2026-01-01T12", "2026-01-01T23:59", "2026-01-02", "2026-01-03")),
+    hours=st.sampled_from((72.0, 12.0, 11.0, 0.1)),
     used=st.booleans(),
 )
 def test_tally_is_the_slow_count(
-    votes: list[Vote], quorum: int, authors: set[str], now: str, used: bool
+    votes: list[Vote], quorum: int, authors: set[str], now: str, hours: float, used: bool
 ) -> None:
     people = {"ada": ("owner",), "bob": ("owner", "x"), "cyd": ("x",), "dan": ("owner",)}
-    rules = ApprovalSettings(quorum=quorum, people=people)
+    rules = ApprovalSettings(quorum=quorum, people=people, expires_hours=hours)
     request = dataclasses.replace(ASKED, authors=tuple(authors))
     votes = [
         dataclasses.replace(each, request=request.id) if each.request == ASKED.id else each
@@ -80,9 +82,25 @@ def _slow(
         return "used", tuple(names)
     if _noes(request, votes, rules):
         return "rejected", tuple(names)
-    if now >= request.expires:
+    minutes_left = {"2026-01-01T12": 12 * 60, "2026-01-01T23:59": 1}.get(now, 0)
+    if not 0 < minutes_left <= 60 * rules.expires_hours + 5:
         return "expired", tuple(names)
     return ("approved" if len(names) >= rules.quorum else "waiting"), tuple(names)
+
+
+@pytest.mark.parametrize(
+    "expires", ["9999-12-31", "2026-01-02T00:00:00+00:00", "never", "", "2026-01-04T12:05:01"]
+)
+def test_an_hour_that_nobody_who_keeps_to_the_policy_sets_is_over(expires: str) -> None:
+    request = dataclasses.replace(ASKED, expires=expires)
+    votes = [Vote(request.id, "ada", "yes", "", "k1")]
+    rules = ApprovalSettings(people={"ada": ("owner",)})
+
+    assert tally(ASKED, [dataclasses.replace(votes[0], request=ASKED.id)], rules, _signed,
+                 now="2026-01-01T12", used=False).approved  # fmt: skip
+    found = tally(request, votes, rules, _signed, now="2026-01-01T12", used=False)
+
+    assert found.state == "expired"
 
 
 def test_a_vote_of_a_key_that_is_somebody_elses_does_not_count() -> None:

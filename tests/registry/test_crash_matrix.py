@@ -5,14 +5,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
-from rich.console import Console
-from rich.table import Table
 
 from mlops_tasks.boundaries import BOUNDARIES, boundary
 from mlops_tasks.errors import ApprovalRefused
@@ -23,6 +21,7 @@ from mlops_tasks.registry.client import connect
 from mlops_tasks.registry.promotion import MOVES
 from mlops_tasks.testing.crash import run_crashing
 from tests.forks import in_child, warmly
+from tests.registry.conftest import CRASH
 from tests.registry.life import PROJECT, Life
 
 PROD = f"{PROJECT}.prod"
@@ -57,15 +56,16 @@ def test_every_boundary_is_reached_in_the_steps_that_are_killed_there(homes: Pat
 
 @pytest.mark.parametrize(("step", "place"), CELLS)
 def test_a_killed_step_that_is_run_again_ends_as_if_it_had_not_been_killed(
-    homes: Path, rows: list[tuple[str, ...]], step: str, place: str
+    homes: Path, record_property: Callable[[str, object], None], step: str, place: str
 ) -> None:
     if place not in REACHED[step]:
-        rows.append((place, step, "not reached", ""))
+        record_property(CRASH, (place, step, "·"))
         return
 
     found = warmly(cell, str(homes), step, place)
 
-    rows.append((place, step, "killed", "same" if found["state"] == found["control"] else "NO"))
+    same = "same" if found["state"] == found["control"] else "ANOTHER"
+    record_property(CRASH, (place, step, same))
     assert found["killed"]
     assert found["state"] == found["control"]
 
@@ -83,16 +83,6 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("homes")
     warmly(prepare, str(folder))
     return folder
-
-
-@pytest.fixture(scope="module")
-def rows() -> Iterator[list[tuple[str, ...]]]:
-    found: list[tuple[str, ...]] = []
-    yield found
-    table = Table("boundary", "step", "outcome", "state after running it again")
-    for row in found:
-        table.add_row(*row)
-    Console(width=100).print(table)
 
 
 def prepare(folder: str) -> None:

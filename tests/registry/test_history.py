@@ -3,15 +3,17 @@
 import itertools
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlops_tasks.errors import PromotionRefused
-from mlops_tasks.governance.events import Entry, Event
+from mlops_tasks.governance.events import START, Entry, Event, link
 from mlops_tasks.governance.ledger import Ledger, Wanted
 from mlops_tasks.governance.record import ledger_of
+from mlops_tasks.governance.tables import ledger as table
 from mlops_tasks.registry.client import connect
 from mlops_tasks.registry.history import champion_at, reigns, standing_champion
 from mlops_tasks.registry.models import CHAMPION
@@ -124,6 +126,36 @@ class _Stopped:
 
     def isoformat(self, timespec: str) -> str:
         return self.AT
+
+
+def test_a_long_history_is_no_more_work_to_ask_than_a_short_one(tmp_path: Path) -> None:
+    """Counted in SQLite's own steps, for one model that everybody is always promoting."""
+    short, long = (_steps(tmp_path / f"{entries}.db", entries) for entries in (40, 4000))
+
+    assert 0 < long < 2 * short
+
+
+def _steps(file: Path, entries: int) -> int:
+    ledger, prev = Ledger(f"sqlite:///{file}"), START
+    with ledger.writing() as connection:
+        for seq in range(1, entries + 1):
+            kind = "rollback" if seq % 10 == 0 else "promotion"
+            event = Event("a", kind, "m", "done", facts={"version": str(seq)})
+            row = link(event, seq=seq, at=f"2026-01-01T00:00:00.{seq:06d}", prev=prev)
+            connection.execute(table().insert(), row._asdict())
+            prev = row.hash
+        driver: Any = connection.connection.driver_connection
+    taken = 0
+
+    def count() -> None:
+        nonlocal taken
+        taken += 1
+
+    driver.set_progress_handler(count, 1)
+    found = champion_at(ledger, "m", f"2026-01-01T00:00:00.{entries // 2:06d}")
+    assert found is not None
+    assert (found.version, found.until[-6:]) == (entries // 2, f"{entries // 2 + 1:06d}")
+    return taken
 
 
 @pytest.mark.slow
