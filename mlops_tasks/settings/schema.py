@@ -9,12 +9,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlops_tasks.settings.approval import ApprovalSettings, Stage
+from mlops_tasks.settings.monitoring import MonitoringSettings
 from mlops_tasks.settings.residency import (
     Regions,
     ResidencyRule,
     allowed_regions,
     violations,
 )
+from mlops_tasks.settings.serving import ServingSettings
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 PRIMARY_METRICS = Literal["roc_auc", "average_precision", "log_loss", "brier_score", "accuracy"]
@@ -84,10 +86,11 @@ class ModelSettings(_Frozen):
 
 
 class StackSettings(_Frozen):
-    """Where work is tracked and results are kept. Any fsspec URI will do for the store.
+    """Where work is tracked and results are kept. Any fsspec URI will do for store and predictions.
 
-    `ledger` is the SQLAlchemy URL of the record of events, `anchor` where its checkpoints are kept
-    (see `governance.anchors`), `key_folder` has the keys that sign models and checkpoints.
+    `predictions` is where served models log their answers. `ledger` is the SQLAlchemy URL of the
+    record of events, `anchor` where its checkpoints are kept (see `governance.anchors`),
+    `key_folder` has the keys that sign models and checkpoints.
     """
 
     name: str = "local"
@@ -96,6 +99,7 @@ class StackSettings(_Frozen):
     tracking_uri: str = Field(min_length=1)
     artifact_root: str = Field(min_length=1)
     store: str = Field(min_length=1)
+    predictions: str = Field(min_length=1)
     ledger: str = Field(min_length=1)
     anchor: str = Field(min_length=1)
     key_folder: str = Field(min_length=1)
@@ -103,7 +107,7 @@ class StackSettings(_Frozen):
     @property
     def places(self) -> dict[str, str]:
         """Where data, models and scores are kept; ledger and anchor hold digests only."""
-        names = ("tracking_uri", "artifact_root", "store")
+        names = ("tracking_uri", "artifact_root", "store", "predictions")
         return {f"stack.{name}": getattr(self, name) for name in names}
 
 
@@ -157,6 +161,8 @@ class Settings(_Frozen):
     stack: StackSettings
     policy: PolicySettings = PolicySettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    serving: ServingSettings = ServingSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     card: CardSettings = CardSettings()
 
     @property
