@@ -59,9 +59,15 @@ def target_of(project: Project, overrides: Sequence[str]) -> str:
 
 
 def run_flow(
-    project: Project, name: str, overrides: Sequence[str], *, fresh: bool, verbose: bool
+    project: Project,
+    name: str,
+    overrides: Sequence[str],
+    *,
+    fresh: bool,
+    verbose: bool,
+    **parameters: Any,
 ) -> Any:
-    """Call a flow of the project and show its steps.
+    """Call a flow of the project, with overrides and its other parameters, and show its steps.
 
     The configuration is checked first: a typing mistake costs a second, not a server's start. A
     stack that is not local is refused where its services let in anybody.
@@ -89,7 +95,7 @@ def run_flow(
         temporary_settings({PREFECT_TASKS_REFRESH_CACHE: fresh}),
         shown(console, waiting),
     ):
-        return flow(list(overrides))
+        return flow(list(overrides), **parameters)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """What is registered is one sealed folder, and nothing is loaded from it unless the seal holds.
 
-    package/        model/ (MLflow), evidence.json, bill_of_materials.json, model_card.md and .html
+    package/        model/ (MLflow), evidence.json, bill_of_materials.json, model_card.md and .html,
+                    serving.json, model.onnx (where it says the same), profile.json
     package.sig     OMS signature over all of it
 
 Guarantee: `open_release` gives a candidate back only if the signature is that of the stack's key,
@@ -25,6 +26,7 @@ from mlops_tasks.governance.record import actor, ledger_of, record
 from mlops_tasks.registry.client import connect, talking
 from mlops_tasks.registry.models import CHAMPION, by_alias
 from mlops_tasks.registry.packaging import write_mlflow_model
+from mlops_tasks.registry.serving_files import ServingFiles, read_serving_files, write_serving_files
 from mlops_tasks.settings.schema import Settings, StackSettings
 from mlops_tasks.storage import adopt
 
@@ -44,12 +46,16 @@ SHORT = 12  # of the candidate's digest: the package is sealed before it has a v
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A verified version: its evidence, and the digest under which the ledger knows that."""
+    """A verified version: its evidence, and the digest under which the ledger knows that.
+
+    `files` are what servers and monitors read of it.
+    """
 
     version: int
     run_id: str
     evidence: Evidence
     evidence_digest: str
+    files: ServingFiles
 
 
 def write_release(settings: Settings, evidence: Evidence, folder: Path) -> None:
@@ -58,11 +64,12 @@ def write_release(settings: Settings, evidence: Evidence, folder: Path) -> None:
     Raises
     ------
     StorageError
-        If the model file or the training rows are gone or altered.
+        If the model file, the training or the comparison rows, or the scores are gone or altered.
     """
     package = folder / PACKAGE
     package.mkdir()
     write_mlflow_model(evidence.candidate, package / "model")
+    write_serving_files(evidence, package)
     (package / EVIDENCE_FILE).write_bytes(encode(evidence))
     named = (settings.registered_model, evidence.candidate.digest[:SHORT])
     card = render_card(*named, evidence, settings.card)
@@ -144,12 +151,13 @@ def _verified(client: "MlflowClient", stack: StackSettings, version: "ModelVersi
         for what, value in found.items():
             if known.get(what) != value:
                 raise _refused(version, f"its {what} is not the one on record")
+        files = read_serving_files(package)
         uri, digest, size = adopt(stack.store, package / MODEL_FILE)
     if digest != evidence.candidate.digest:
         raise _refused(version, "its model file is not the one that was judged")
     candidate = replace(evidence.candidate, model_uri=uri, size_bytes=size)
     fetched = replace(evidence, candidate=candidate)
-    return Release(int(version.version), run_id, fetched, found["evidence"])
+    return Release(int(version.version), run_id, fetched, found["evidence"], files)
 
 
 def evidence_of(client: "MlflowClient", run_id: str) -> bytes:

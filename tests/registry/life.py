@@ -16,7 +16,7 @@ import polars as pl
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.tree import DecisionTreeClassifier
 
-from mlops_tasks.artifacts import Columns, Evidence, Lineage, Registration, Split
+from mlops_tasks.artifacts import Code, Columns, Evidence, Lineage, Registration, Split
 from mlops_tasks.data.frames import write_frame
 from mlops_tasks.evaluation.comparison import compare
 from mlops_tasks.evaluation.evaluate import evaluate
@@ -33,6 +33,7 @@ from mlops_tasks.registry.register import register
 from mlops_tasks.registry.release import current_champion
 from mlops_tasks.registry.rollback import rollback
 from mlops_tasks.settings import ModelSettings, Settings
+from mlops_tasks.storage import file_digest
 from mlops_tasks.training import baselines
 from mlops_tasks.training.fit import fit
 
@@ -72,6 +73,7 @@ class Life:
                 "model": {"name": "tree"},
                 "stack": {
                     "store": str(home / "store"),
+                    "predictions": str(home / "predictions"),
                     "tracking_uri": f"sqlite:///{home}/mlflow.db",
                     "artifact_root": str(home / "artifacts"),
                     "ledger": f"sqlite:///{home}/ledger.db",
@@ -109,7 +111,8 @@ class Life:
         settings = settings or self.settings()
         store = settings.stack.store
         split = _split(store)
-        table = code("tests.registry.life:MODELS")
+        # Not `code`: the digest of all tests changes whenever somebody edits one.
+        table = Code("tests.registry.life:MODELS", file_digest(Path(__file__)))
         model = ModelSettings(name="tree", params={"leaf": leaf})
         candidate = fit(split, table, model, 1, store=store)
         evaluation = evaluate(candidate, split.comparison, settings.evaluation, store=store)

@@ -34,6 +34,7 @@ def test_an_undefined_primary_metric_is_a_recorded_refusal(tmp_path: Path) -> No
             "model": {"name": "trivial"},
             "stack": {
                 "store": store,
+                "predictions": str(tmp_path / "predictions"),
                 "tracking_uri": f"sqlite:///{tmp_path}/mlflow.db",
                 "artifact_root": str(tmp_path / "artifacts"),
                 "ledger": f"sqlite:///{tmp_path}/ledger.db",

@@ -1,0 +1,115 @@
+"""Commands of who runs a server: serve, and the API keys of those who may ask it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlops_tasks.cli.options import INTERRUPTED, AsJson, ProjectFolder, app
+
+keys_app = typer.Typer(help="Who may ask a server: API keys.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A Hydra override, for example stack=team.")
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option("--keys", help="File of API keys; by default that of the stack's key folder."),
+]
+Name = Annotated[str, typer.Argument(help="Whose key it is: small letters, digits and `-`.")]
+
+
+@app.command(epilog="Examples:  mlops serve   ·   mlops serve --port 0 --set stack=team")
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 takes one that is free.")
+    ] = 8000,
+    keys: KeyFile = None,
+    overrides: Set = None,
+    project: ProjectFolder = Path(),
+) -> None:
+    """Answer over HTTP with the champion, until Ctrl-C; it follows promotions and rollbacks."""
+    import logging
+
+    from mlops_tasks.project import running
+    from mlops_tasks.serving.online.options import Options
+    from mlops_tasks.serving.online.server import serve
+
+    settings = running.placed_settings_of(running.find(project), overrides or [])
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
+    logging.getLogger("mlops_tasks.serving").setLevel(logging.INFO)
+    try:
+        serve(settings, Options(keys=keys), host=host, port=port, listening=_listening)
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _listening(url: str) -> None:
+    typer.echo(url)
+
+
+@keys_app.command(epilog="Example:  mlops keys add checkout --scope predict")
+def add(
+    name: Name,
+    scope: Annotated[
+        list[str], typer.Option(help="What it is good for: predict, admin. May be repeated.")
+    ],
+    keys: KeyFile = None,
+    overrides: Set = None,
+    project: ProjectFolder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and show it: this once, and never again."""
+    from mlops_tasks.project import words
+    from mlops_tasks.serving.online.keys import create_key
+
+    secret = create_key(_file(keys, overrides, project), name, scope)
+    if as_json:
+        words.as_json({"name": name, "scopes": scope, "key": secret})
+        return
+    words.console.print("[bold]Keep it now: it cannot be shown again.[/]")
+    typer.echo(secret)
+
+
+@keys_app.command("list", epilog="Example:  mlops keys list --json")
+def list_keys(
+    keys: KeyFile = None,
+    overrides: Set = None,
+    project: ProjectFolder = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Say whose keys there are and what they are good for."""
+    from mlops_tasks.project import words
+    from mlops_tasks.serving.online.keys import read_keys
+
+    found = read_keys(_file(keys, overrides, project))
+    if as_json:
+        shown = [{"name": k.name, "scopes": k.scopes, "created": k.created} for k in found]
+        words.as_json(shown)
+        return
+    for each in found:
+        typer.echo(f"{each.name}  {', '.join(each.scopes)}  since {each.created}")
+
+
+@keys_app.command(epilog="Example:  mlops keys remove checkout")
+def remove(
+    name: Name,
+    keys: KeyFile = None,
+    overrides: Set = None,
+    project: ProjectFolder = Path(),
+) -> None:
+    """Forget a key; running servers refuse it at once."""
+    from mlops_tasks.project import words
+    from mlops_tasks.serving.online.keys import revoke_key
+
+    revoke_key(_file(keys, overrides, project), name)
+    words.console.print(f"[bold]{name} may not ask any more[/]")
+
+
+def _file(keys: Path | None, overrides: list[str] | None, project: Path) -> Path:
+    from mlops_tasks.project import running
+    from mlops_tasks.serving.online.keys import key_file
+
+    return keys or key_file(running.settings_of(running.find(project), overrides or []).stack)

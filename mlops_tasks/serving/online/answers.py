@@ -1,0 +1,135 @@
+"""One request from rows to an answer that is on record.
+
+Guarantees, each held by a test: a request is decoded, scored and signed by one and the same
+version; scoring that takes too long is given up, and the other requests do not wait for it; an
+answer that could not be logged is not given.
+"""
+
+import asyncio
+import logging
+import math
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from mlops_tasks.errors import MlopsError
+from mlops_tasks.evaluation.metrics import THRESHOLD
+from mlops_tasks.inference.features import Row
+from mlops_tasks.serving.online.loading import Served
+from mlops_tasks.serving.online.options import Options
+from mlops_tasks.serving.online.problems import RequestRefused
+from mlops_tasks.serving.online.standing import Standing
+from mlops_tasks.serving.prediction_log.records import Answered, Role
+from mlops_tasks.serving.prediction_log.writer import PredictionLog
+
+_log = logging.getLogger(__name__)
+
+
+class Answers:
+    """Scores and logs.
+
+    Parameters
+    ----------
+    options
+        How long scoring may take.
+    region
+        Where this server is; stands in every record.
+    log
+        Where answers are put on record before they are given.
+    waits_for_disk
+        Whether `log.append` takes as long as a disk does.
+    """
+
+    def __init__(
+        self, options: Options, region: str, log: PredictionLog, *, waits_for_disk: bool
+    ) -> None:
+        self._options = options
+        self._region = region
+        self._log = log
+        self._waits_for_disk = waits_for_disk
+        self._scoring = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="scores")
+        # Many wait for the same call to the disk.
+        self._logging = ThreadPoolExecutor(32, thread_name_prefix="logs")
+
+    def close(self) -> None:
+        """Give up what is still being scored."""
+        self._scoring.shutdown(wait=False, cancel_futures=True)
+        self._logging.shutdown(wait=True)
+
+    async def answer(
+        self, standing: Standing, served: Served, role: Role, body: bytes, request_id: str
+    ) -> Answered:
+        """Decode, score and log one request.
+
+        Parameters
+        ----------
+        standing
+            Holds the shadow, if there is one.
+        served, role
+            Who answers.
+        body
+            Of the request.
+        request_id
+            Under which it is logged; nobody else's.
+
+        Raises
+        ------
+        RequestRefused
+            If the body does not fit the model, or the model or the log gave no answer in time.
+        """
+        began = time.perf_counter()
+        rows = served.schema.rows(body)
+        scores = await self._scores(served, rows)
+        answered = Answered(
+            request_id=request_id,
+            time=datetime.now(UTC),
+            model=served.model,
+            version=served.version,
+            digest=served.digest,
+            region=self._region,
+            role=role,
+            latency_ms=(time.perf_counter() - began) * 1000,
+            names=served.schema.names,
+            rows=rows,
+            scores=scores,
+            predictions=[int(score >= THRESHOLD) for score in scores],
+        )
+        await self._on_record(answered)
+        if role == "champion" and standing.shadowed:
+            standing.shadowed.shadow.offer(answered)
+        return answered
+
+    async def _scores(self, served: Served, rows: list[Row]) -> list[float]:
+        predictor = served.predictor
+        try:
+            if predictor.quick(len(rows)):
+                scores = predictor.scores(rows)
+            else:
+                async with asyncio.timeout(self._options.predict_seconds):
+                    scores = await _run(self._scoring, predictor.scores, rows)
+        except TimeoutError as error:
+            raise RequestRefused(503, "too_slow", "the answer took too long") from error
+        except ValueError as error:
+            raise RequestRefused(422, "refused", "the model refuses a value") from error
+        for place, score in enumerate(scores):
+            if not math.isfinite(score):
+                raise RequestRefused(422, "no_score", "the model has no score for it", row=place)
+        return scores
+
+    async def _on_record(self, answered: Answered) -> None:
+        try:
+            if self._waits_for_disk:
+                await _run(self._logging, self._log.append, answered)
+            else:
+                self._log.append(answered)
+        except MlopsError as error:
+            _log.error("request %s is not answered: %s", answered.request_id, error.what)
+            said = "the answer could not be put on record, so it is not given"
+            raise RequestRefused(503, "not_logged", said) from error
+
+
+async def _run(pool: ThreadPoolExecutor, function: Callable[..., Any], argument: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(pool, function, argument)

@@ -1,0 +1,35 @@
+"""Limits and intervals of one server; what the model is comes from the registry, not from here."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a server behaves.
+
+    Parameters
+    ----------
+    keys
+        File of API keys (see `keys`); `serving_keys.json` in the stack's key folder if not given.
+    poll_seconds
+        How often alias and traffic are looked at.
+    retry_seconds
+        How long a version that does not load is left alone; doubled each time, at most an hour.
+    max_body_bytes, max_rows
+        What one request may bring.
+    body_seconds, predict_seconds
+        How long the body may take to arrive, and an answer to be computed.
+    shadow_seconds, shadow_waiting
+        How old a request may be when a shadow has answered it, and how many may wait for it.
+    """
+
+    keys: Path | None = None
+    poll_seconds: float = 2.0
+    retry_seconds: float = 30.0
+    max_body_bytes: int = 2 << 20
+    max_rows: int = 1000
+    body_seconds: float = 10.0
+    predict_seconds: float = 10.0
+    shadow_seconds: float = 5.0
+    shadow_waiting: int = 200

@@ -1,0 +1,136 @@
+"""Where a model's log lies, and how a file gets there: complete or not at all.
+
+Only files that the log wrote are ever listed: whatever else lies in the folder is left alone.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlops_tasks.environment import home
+from mlops_tasks.settings.schema import StackSettings
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+LABELS = "labels"
+JOURNAL = "journal"
+# There an object appears when its upload is complete; elsewhere it is renamed when it is.
+OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "memory")
+DAY = re.compile(r"day=(\d{4}-\d{2}-\d{2})")
+OURS = re.compile(r"\d{8}T\d{12}-[0-9a-f]{16}\.parquet")
+DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the log of one model lies: its folder, and the journals of this machine."""
+
+    folder: "UPath"
+    journal: Path
+
+    def day(self, day: date, kind: str = "") -> "UPath":
+        """The folder of a day: of predictions, or of what `kind` says."""
+        root = self.folder / kind if kind else self.folder
+        return root / f"day={day.isoformat()}"
+
+    def days(self, kind: str = "") -> list[date]:
+        """The days that have a folder, oldest first."""
+        root = self.folder / kind if kind else self.folder
+        found = []
+        for entry in _entries(root):
+            try:
+                if match := DAY.fullmatch(entry.name):
+                    found.append(date.fromisoformat(match[1]))
+            except ValueError:  # a folder of somebody else's
+                continue
+        return sorted(found)
+
+    def files(self, day: date, kind: str = "") -> list["UPath"]:
+        """The log's own files of a day, by name: oldest first."""
+        entries = _entries(self.day(day, kind))
+        return sorted((e for e in entries if OURS.fullmatch(e.name)), key=lambda e: e.name)
+
+
+def place_of(stack: StackSettings, model: str) -> Place:
+    """Where a model's log lies."""
+    from upath import UPath
+
+    folder = UPath(stack.predictions) / model
+    if is_local(folder):
+        return Place(folder, Path(folder.path) / JOURNAL)
+    import hashlib
+
+    name = hashlib.sha256(stack.predictions.encode()).hexdigest()[:DIGITS]
+    return Place(folder, home() / JOURNAL / name / model)
+
+
+def publish(target: "UPath", content: bytes) -> None:
+    """Write a file that appears only when it is complete and, where it is local, on the disk.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; nothing is left under its name.
+    """
+    if is_local(target):
+        _publish_locally(Path(target.path), content)
+    elif target.protocol in OBJECT_STORES:
+        target.fs.pipe_file(target.path, content)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.parent / f".{target.name}.part"
+        target.fs.pipe_file(scratch.path, content)
+        target.fs.mv(scratch.path, target.path)
+
+
+def _publish_locally(target: Path, content: bytes) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_folder(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a loss of power, where the system knows how."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def is_local(path: "UPath") -> bool:
+    """Whether it is a path of this machine."""
+    return path.protocol in ("", "file", "local")
+
+
+def _entries(folder: "UPath") -> Iterator["UPath"]:
+    if not is_local(folder):
+        folder.fs.invalidate_cache()  # others write there as well
+    try:
+        yield from folder.iterdir()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _umask() -> int:
+    now = os.umask(0)
+    os.umask(now)
+    return now
