@@ -34,6 +34,7 @@ BOUNDARIES = (
     "lease given back",
     "witnessed",
 )
+WATCHING = ("window recorded", "alarm recorded", "training called")
 
 
 def boundary(name: str) -> None:

@@ -15,9 +15,11 @@ from mlops_tasks.data import contracts, splits, versions
 from mlops_tasks.evaluation import comparison, gate
 from mlops_tasks.evaluation import evaluate as evaluation
 from mlops_tasks.governance.residency import resident
+from mlops_tasks.monitoring import assessment, detection, memory, traffic
+from mlops_tasks.platform import publication, retraining
 from mlops_tasks.platform.caching import ArtifactSerializer, ByContent
 from mlops_tasks.platform.progress import on_completion, on_running
-from mlops_tasks.registry import lineage, proposals, release
+from mlops_tasks.registry import lineage, proposals, reigning, release
 from mlops_tasks.registry import register as registration
 from mlops_tasks.serving import batch
 from mlops_tasks.training import fit as training
@@ -74,3 +76,11 @@ judge = _live(gate.judge, "gate")
 trace = _live(lineage.trace, "lineage")
 register = _live(registration.register, "register")
 propose = _live(proposals.propose, "propose")
+
+reigning_champion = _live(reigning.reigning_champion, "champion")
+gather = _live(traffic.gather, "traffic")
+detect = _live(detection.detect, "drift")
+assess = _live(assessment.assess, "performance")
+decide = _live(memory.decide, "alarm")
+call_for_training = _live(retraining.call_for_training, "call")
+publish = _live(publication.publish, "report")

@@ -3,20 +3,28 @@
 from pathlib import Path
 
 from mlops_tasks.artifacts import Dataset, Registration
-from mlops_tasks.errors import RegistryError
+from mlops_tasks.monitoring.publication import WindowReport
+from mlops_tasks.monitoring.window import window_of
 from mlops_tasks.platform.approval_wait import wait_for_approval
 from mlops_tasks.platform.entry import enter
 from mlops_tasks.references import code
 from mlops_tasks.settings import ModelSettings
 from mlops_tasks.tasks import (
     admit,
+    assess,
+    call_for_training,
     compare,
     current_champion,
+    decide,
+    detect,
     evaluate,
     fit,
+    gather,
     judge,
     propose,
+    publish,
     register,
+    reigning_champion,
     score_batch,
     snapshot,
     split,
@@ -72,11 +80,27 @@ def score(overrides: list[str] | None = None) -> Dataset:
     """Score the rows of a window with the champion."""
     settings = enter(ROOT, overrides)
     data, store = settings.data, settings.stack.store
-    champion = current_champion(settings.stack, settings.registered_model)
-    if champion is None:
-        raise RegistryError(
-            "there is no champion yet", where=settings.project, next_step="run `mlops train`"
-        )
+    champion = reigning_champion(settings)
     raw = snapshot(str(ROOT), data.path, store=store, residency=settings.residency)
     rows = admit(raw, code(f"{PACKAGE}.schema:Flights"), data, store=store)
     return score_batch(champion, rows, store=store)
+
+
+@flow(name="monitor")
+def monitor(
+    overrides: list[str] | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    retrain: list[str] | None = None,
+) -> WindowReport:
+    """Hold a window of live traffic against what the champion learned; call for a retraining."""
+    settings = enter(ROOT, overrides)
+    champion = reigning_champion(settings)
+    window = window_of(settings.monitoring.window_hours, start, end)
+
+    traffic = gather(settings, champion, window)
+    drift = detect(settings, champion, traffic, window)
+    health = assess(settings, champion, traffic, window)
+    alarm = decide(settings, champion, window, drift.report, overrides or [], retrain)
+    called = call_for_training(settings)
+    return publish(settings, champion, window, traffic, drift, health, alarm, called)

@@ -1,0 +1,1 @@
+"""Monitoring: the windows of a live model, judged, reported, and answered with a retraining."""

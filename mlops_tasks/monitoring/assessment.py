@@ -1,0 +1,77 @@
+"""How does the champion do on a window? Realised where labels have come, estimated where not.
+
+Its traffic also goes through the training path, which must say what the server said. The arithmetic
+is that of `performance`, `estimation` and `skew`; here it gets its inputs.
+"""
+
+from dataclasses import dataclass
+
+from mlops_tasks.artifacts import Champion, Dataset
+from mlops_tasks.data.frames import read_frame
+from mlops_tasks.errors import DataError
+from mlops_tasks.inference.features import features_of
+from mlops_tasks.monitoring.estimation import Estimate, calibrate, estimate
+from mlops_tasks.monitoring.performance import Performance, realised
+from mlops_tasks.monitoring.skew import skew
+from mlops_tasks.monitoring.skew_report import SkewReport
+from mlops_tasks.monitoring.traffic import read_traffic
+from mlops_tasks.monitoring.window import Window
+from mlops_tasks.registry.reigning import release_of
+from mlops_tasks.serving.prediction_log.labels import labelled, read_labels
+from mlops_tasks.settings.schema import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is known about a window's predictions. `estimated` is None where nothing can be said."""
+
+    realised: Performance
+    estimated: Estimate | None
+    skew: SkewReport
+    unestimated_because: str = ""
+
+
+def assess(settings: Settings, champion: Champion, traffic: Dataset, window: Window) -> Health:
+    """Measure and estimate the champion's performance on its traffic.
+
+    Parameters
+    ----------
+    settings
+        What is measured, and how many labels a figure takes.
+    champion
+        Whose comparison set says what its scores mean.
+    traffic
+        What it answered, see `traffic.gather`.
+    window
+        Names the figures.
+
+    Raises
+    ------
+    AlteredObject
+        If the champion or the traffic is not, in every byte, what it was.
+    """
+    model = settings.registered_model
+    release = release_of(settings.stack, model, champion)
+    evidence, candidate = release.evidence, champion.candidate
+    rows = labelled(read_traffic(traffic), read_labels(settings, model))
+    found = realised(
+        rows,
+        settings.evaluation,
+        minimum_labels=settings.monitoring.minimum_labels,
+        seed=settings.seed,
+        window=window.name,
+    )
+    expected, why = None, ""
+    try:
+        meaning = calibrate(read_frame(evidence.evaluation.scores), candidate.columns.target)
+        expected = estimate(
+            meaning, rows["score"], settings.evaluation, seed=settings.seed, window=window.name
+        )
+    except DataError as error:
+        why = error.what
+    form = release.files.form
+    features = (
+        form.features if form else features_of((read_frame(candidate.train),), candidate.columns)
+    )
+    hashed, seed = settings.serving.log.hashed, settings.seed
+    return Health(found, expected, skew(candidate, features, rows, seed=seed, hashed=hashed), why)
