@@ -91,7 +91,7 @@ def fetch(uri: str, digest: str) -> Iterator[Path]:
                 path = Path(source.path)
             else:
                 path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / source.name
-                path.write_bytes(source.read_bytes())
+                _download(source, path)
             found = file_digest(path)
         except OSError as error:
             raise StorageError(
@@ -144,6 +144,12 @@ def _publish(scratch: Path, target: "UPath") -> None:
         with scratch.open("rb") as source, target.open("wb") as sink:
             while chunk := source.read(CHUNK_BYTES):
                 sink.write(chunk)
+
+
+def _download(source: "UPath", target: Path) -> None:
+    with source.open("rb") as stream, target.open("wb") as sink:
+        while chunk := stream.read(CHUNK_BYTES):
+            sink.write(chunk)
 
 
 def _is_local(path: "UPath") -> bool:

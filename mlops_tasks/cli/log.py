@@ -99,10 +99,11 @@ def retire(overrides: Set = None, project: ProjectFolder = Path(), as_json: AsJs
     """Delete the days that are older than `serving.log.retention_days`; goes on record."""
     from datetime import UTC, datetime
 
-    from mlops_tasks.project import words
+    from mlops_tasks.project import running, words
     from mlops_tasks.serving.prediction_log.retention import retire
 
-    settings = _settings(project, overrides)
+    # Wherever data may be, it may be deleted from here.
+    settings = running.settings_of(running.find(project), overrides or [])
     days = settings.serving.log.retention_days
     gone = retire(settings, datetime.now(UTC))
     if days is None:

@@ -76,7 +76,7 @@ def converted(
     """
     rows = comparison.select([each.name for each in features]).rows()
     rows += probes(rows[:PROBED_ROWS], features)
-    reasons, largest = [], None
+    reason, largest = "", None
     for together in (True, False):
         try:
             content = convert(estimator, features, together)
@@ -85,10 +85,11 @@ def converted(
             largest = found.largest
             require_same(found)
         except NotTheSame as error:
-            reasons.append(str(error))
+            if largest is None or not reason:  # that it differs says more than another way to fail
+                reason = str(error)
         else:
             return Conversion(content, "", largest, len(rows))
-    return Conversion(None, reasons[-1], largest, len(rows))
+    return Conversion(None, reason, largest, len(rows))
 
 
 def difference(other: Predictor, native: Predictor, rows: Sequence[Row]) -> Difference:
@@ -178,6 +179,7 @@ def convert(estimator: "BaseEstimator", features: Sequence[Feature], together: b
                 options={"zipmap": False},
                 custom_conversion_functions=_boosting(),
             )
+        model.opset_import.sort(key=lambda each: each.domain)  # comes out of a set
         content: bytes = model.SerializeToString(deterministic=True)
     except Exception as error:  # the converter's errors have no family
         raise NotTheSame(f"it cannot be converted: {_first_line(error)}") from error

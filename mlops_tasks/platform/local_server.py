@@ -23,7 +23,12 @@ STOP_SECONDS = 20
 
 @contextlib.contextmanager
 def local_server(
-    command: Sequence[str], environment: Mapping[str, str], *, health: str, log: Path
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    health: str,
+    log: Path,
+    folder: Path | None = None,
 ) -> Iterator[None]:
     """Run a command until the block ends.
 
@@ -37,6 +42,8 @@ def local_server(
         A URL that answers once the server is ready.
     log
         Where its output goes.
+    folder
+        Where it runs; here if not given.
 
     Raises
     ------
@@ -47,6 +54,7 @@ def local_server(
         server = subprocess.Popen(
             list(command),
             env=dict(environment),
+            cwd=folder,
             stdout=stream,
             stderr=subprocess.STDOUT,
             start_new_session=True,

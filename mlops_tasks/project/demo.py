@@ -1,22 +1,24 @@
 """`mlops demo`: a project's first life, on real data, with the real tools.
 
 Each step is a command that a person could type, run in the generated project's own environment.
-State is kept in the demo's folder, apart from the user's own.
+State is kept in the demo's folder, apart from the user's own. What happens once the model is live
+is the affair of `demo_live`.
 """
 
 import contextlib
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.markup import escape
 
-from mlops_tasks.errors import PlatformError, ProjectError
+from mlops_tasks.errors import ProjectError
 from mlops_tasks.platform.prefect_server import prefect_server
+from mlops_tasks.project.demo_live import Stage, live
+from mlops_tasks.project.demo_steps import mlops, run, say
 from mlops_tasks.project.programs import uv
 from mlops_tasks.project.words import console
 
@@ -26,7 +28,7 @@ NEXT_MONTH = ("data.window.start=2013-07-01", "data.window.end=2013-08-01")
 
 
 def run_demo(into: Path | None, template: str | None) -> None:
-    """Generate, install, train twice, compare, score the next month, and say where everything is.
+    """Generate, install, train twice, score, serve, drift, retrain, approve, roll back.
 
     Parameters
     ----------
@@ -48,10 +50,10 @@ def run_demo(into: Path | None, template: str | None) -> None:
     environment = _environment(home)
     began = time.perf_counter()
 
-    _say(1, "generate a project from the template")
+    say(1, "generate a project from the template")
     _generate(source, folder, environment)
-    _say(2, "install it (uv sync)")
-    _run([*uv(), "sync", "--quiet"], project, environment, waiting="installing")
+    say(2, "install it (uv sync)")
+    run([*uv(), "sync", "--quiet"], project, environment, waiting="installing")
     _lock(project, environment)
 
     with contextlib.ExitStack() as platform:
@@ -59,19 +61,16 @@ def run_demo(into: Path | None, template: str | None) -> None:
             environment["PREFECT_API_URL"] = platform.enter_context(
                 prefect_server(home / "prefect")
             )
-        _say(3, "train a small tree: the gate should refuse it, a straight line does better")
-        _mlops(project, environment, "train", "model=tree", expected=REFUSED)
-        _say(4, "train a forest: better than a straight line, so it becomes champion")
-        _mlops(project, environment, "train", "model=forest")
-        _say(5, "compare the runs")
-        _mlops(project, environment, "compare")
-        _say(6, "score the next month, which the champion has not seen")
-        _mlops(project, environment, "score", *NEXT_MONTH, "--out", "outputs/july.parquet")
+        say(3, "train a small tree: the gate should refuse it, a straight line does better")
+        mlops(project, environment, "train", "model=tree", expected=REFUSED)
+        say(4, "train a forest: better than a straight line, so it becomes champion")
+        mlops(project, environment, "train", "model=forest")
+        say(5, "compare the runs")
+        mlops(project, environment, "compare")
+        say(6, "score the next month, which the champion has not seen")
+        mlops(project, environment, "score", *NEXT_MONTH, "--out", "outputs/july.parquet")
+        live(Stage(project, environment, platform))
     _where(project, home, time.perf_counter() - began)
-
-
-def _say(number: int, text: str) -> None:
-    console.print(f"\n[bold cyan]{number}[/] {escape(text)}")
 
 
 def _own_template() -> str:
@@ -110,7 +109,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 
 def _generate(source: str, folder: Path, environment: Mapping[str, str]) -> None:
-    _run(
+    run(
         [
             sys.executable,
             "-m",
@@ -131,46 +130,7 @@ def _lock(project: Path, environment: Mapping[str, str]) -> None:
     """Commit the lock file, so that the lineage of the trainings names a clean commit."""
     who = ["-c", "user.name=mlops demo", "-c", "user.email=demo@localhost"]
     for words in (["add", "-A"], [*who, "commit", "-qm", "Lock the environment"]):
-        _run(["git", *words], project, environment)
-
-
-def _mlops(project: Path, environment: Mapping[str, str], *words: str, expected: int = 0) -> None:
-    console.print(f"  [dim]$ uv run mlops {escape(' '.join(words))}[/]", highlight=False)
-    command = [*uv(), "run", "--no-sync", "mlops", *words]
-    _run(command, project, environment, expected=expected, shown=True)
-
-
-def _run(
-    command: Sequence[str],
-    folder: Path,
-    environment: Mapping[str, str],
-    *,
-    expected: int = 0,
-    shown: bool = False,
-    waiting: str = "",
-) -> None:
-    """Run a command; its output is shown, or kept for the error message."""
-    keep = None if shown else subprocess.PIPE
-    started = time.perf_counter()
-    with console.status(waiting) if waiting else contextlib.nullcontext():
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=dict(environment),
-            stdout=keep,
-            stderr=None if shown else subprocess.STDOUT,
-            check=False,
-            text=True,
-        )
-    if done.returncode != expected:
-        raise PlatformError(
-            f"a step ended with exit code {done.returncode}, expected {expected}"
-            + (f": {done.stdout[-1500:]}" if done.stdout else ""),
-            where=f"{' '.join(command)} (in {folder})",
-            next_step="run that command there to see more",
-        )
-    if waiting:
-        console.print(f"  [green]✓[/] {time.perf_counter() - started:.1f} s", highlight=False)
+        run(["git", *words], project, environment)
 
 
 def _where(project: Path, home: Path, seconds: float) -> None:
@@ -181,6 +141,7 @@ def _where(project: Path, home: Path, seconds: float) -> None:
         ("project", project),
         ("plot of the runs", project / "outputs" / "compare.html"),
         ("scores of July", project / "outputs" / "july.parquet"),
+        ("windows watched", home / "artifacts" / f"{SLUG}-monitoring"),
         ("tracking store", home / "mlflow.db"),
         ("reports, models", home / "artifacts" / SLUG),
     ):

@@ -176,3 +176,10 @@ def test_a_vocabulary_keeps_frequent_words_only():
     vocabulary = vocabulary_of(texts)
     assert vocabulary.words == ("bill", "pay", "the")
     assert documents.decode(documents.encode(vocabulary), Vocabulary) == vocabulary
+
+
+def test_a_large_vocabulary_is_cut_where_words_are_rarest():
+    words = [f"w{number}" for number in range(6_000)]
+    vocabulary = vocabulary_of(pl.Series([" ".join(words)] * 5 + ["zebra"] * 6))
+    assert len(vocabulary.words) == 5_000
+    assert "zebra" in vocabulary.words

@@ -156,7 +156,7 @@ _REQUEST_ID = {
     "name": "x-request-id",
     "in": "header",
     "required": False,
-    "description": "Your own id: comes back as x-client-request-id if it is at most 128 of A-Z a-z 0-9 . _ -",
+    "description": "Your own id; up to 128 of A-Z a-z 0-9 . _ - come back as x-client-request-id",
     "schema": {"type": "string"},
 }
 _REQUEST_KEY = {

@@ -19,9 +19,16 @@ def settings_in(folder: Path, predictions: str = "", **log: Any) -> Settings:
         {
             "project": MODEL,
             "seed": 1,
-            "data": {"path": "x", "target": "late", "split": {"kind": "random"}},
+            "data": {
+                "path": "x",
+                "target": "late",
+                "split": {"kind": "random"},
+                "regions": ["eu"],
+                "classification": "internal",
+            },
             "model": {"name": "tree"},
             "stack": {
+                "regions": dict.fromkeys(("compute", "storage", "tracking", "registry"), "eu"),
                 "store": str(folder / "store"),
                 "predictions": predictions or str(folder / "predictions"),
                 "tracking_uri": f"sqlite:///{folder}/mlflow.db",
@@ -29,6 +36,11 @@ def settings_in(folder: Path, predictions: str = "", **log: Any) -> Settings:
                 "ledger": f"sqlite:///{folder}/ledger.db",
                 "anchor": str(folder / "anchor"),
                 "key_folder": str(folder / "keys"),
+            },
+            "policy": {
+                "residency": {
+                    "internal": {"regions": ["eu"], "uri_prefixes": ["/", "sqlite:", "memory:"]}
+                }
             },
             "serving": {"log": log},
         }
