@@ -39,6 +39,10 @@ def monitor(
     url: Annotated[
         str | None, typer.Option(help="A running server; by default one is started.")
     ] = None,
+    key: Annotated[
+        str,
+        typer.Option(envvar="MLOPS_API_KEY", help="For the server; better in the environment."),
+    ] = "",
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for a training that an alarm starts.")
     ] = 300,
@@ -70,6 +74,7 @@ def monitor(
         rows=rows,
         url=url,
         wait_seconds=wait,
+        key=key,
         verbose=verbose,
     )
     for each in steps:

@@ -26,6 +26,10 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="The port; 0 takes one that is free.")
     ] = 8000,
+    version: Annotated[
+        int | None,
+        typer.Option(min=1, help="Answer with this version alone, while it is champion or canary."),
+    ] = None,
     keys: KeyFile = None,
     overrides: Set = None,
     project: ProjectFolder = Path(),
@@ -41,7 +45,13 @@ def serve(
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("mlops_tasks.serving").setLevel(logging.INFO)
     try:
-        serve(settings, Options(keys=keys), host=host, port=port, listening=_listening)
+        serve(
+            settings,
+            Options(keys=keys, version=version),
+            host=host,
+            port=port,
+            listening=_listening,
+        )
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from mlops_tasks.errors import DataError
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+CLOCKS = timedelta(minutes=1)  # may differ by so much
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,12 @@ def window_of(
     Raises
     ------
     DataError
-        If a time cannot be read, or the end is not after the start.
+        If a time cannot be read, the end is not after the start, or it lies in the future: windows
+        are judged in the order of their ends, so all until then would be lost.
     """
-    length = timedelta(hours=hours)
+    length, today = timedelta(hours=hours), now or datetime.now(UTC)
     if start is None and end is None:
-        passed = ((now or datetime.now(UTC)) - EPOCH) // length
+        passed = (today - EPOCH) // length
         return Window(EPOCH + (passed - 1) * length, EPOCH + passed * length)
     if start is None:
         last = _moment(end or "")
@@ -60,6 +62,12 @@ def window_of(
             "a window must end after it starts",
             where=f"{first.isoformat()} to {last.isoformat()}",
             next_step="exchange --start and --end",
+        )
+    if last > today + CLOCKS:
+        raise DataError(
+            "a window must have ended before it can be judged",
+            where=f"it ends {last.isoformat()}",
+            next_step="name an end that has passed with --end",
         )
     return Window(first, last)
 

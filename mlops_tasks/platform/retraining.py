@@ -7,6 +7,7 @@ the next monitor; nobody but the automation starts anything.
 
 import json
 import os
+import shlex
 from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -50,7 +51,7 @@ def call_for_training(settings: Settings) -> tuple[str, ...]:
     for alarm in _unheard(ledger, model):
         window = alarm.event.facts["window"]
         if not os.environ.get("PREFECT_API_URL"):
-            words = " ".join(["mlops train", *json.loads(alarm.event.facts["overrides"])])
+            words = shlex.join(["mlops", "train", *json.loads(alarm.event.facts["overrides"])])
             said.append(f"no Prefect server hears it: run `{words}`")
             continue
         _send(settings, alarm)

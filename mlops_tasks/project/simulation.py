@@ -70,6 +70,7 @@ def simulate(
     rows: int,
     url: str | None,
     wait_seconds: float,
+    key: str = "",
     verbose: bool = False,
 ) -> Iterator[Simulated]:
     """Send the windows of a scenario and monitor each.
@@ -87,6 +88,8 @@ def simulate(
     wait_seconds
         How long to wait for the training that an alarm starts: to answer, to be refused, or to wait
         for an approval.
+    key
+        An API key with scope `predict`, where the server asks for one.
     verbose
         Show Prefect's own log.
 
@@ -119,7 +122,7 @@ def simulate(
         for scene in planned:
             before = version_at(url)
             start = datetime.now(UTC)
-            send(url, settings, champion, scene)
+            send(url, settings, champion, scene, key)
             end = datetime.now(UTC) + timedelta(milliseconds=1)
             report: WindowReport = run_flow(
                 project,
@@ -131,17 +134,17 @@ def simulate(
                 end=end.isoformat(),
                 retrain=_training(scene),
             )
-            if report.called:
+            if report.retrain and os.environ.get("PREFECT_API_URL"):
                 _wait_for_training(settings, start, url, before, wait_seconds)
             yield Simulated(scene.name, report, before, version_at(url))
 
 
-def send(url: str, settings: Settings, champion: Champion, scene: Scene) -> None:
+def send(url: str, settings: Settings, champion: Champion, scene: Scene, key: str = "") -> None:
     """Ask for every row of a scene, and hand its labels in, as they would arrive later."""
     columns = champion.candidate.columns
     labels = []
     for part in scene.rows.iter_slices(ROWS_PER_REQUEST):
-        answer = _ask(url, part.select(columns.features).to_dicts())
+        answer = _ask(url, part.select(columns.features).to_dicts(), key)
         given = pl.DataFrame(
             {
                 "request_id": [answer["request_id"]] * part.height,
@@ -195,9 +198,11 @@ def _wait_for_training(
         time.sleep(0.5)
 
 
-def _ask(url: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _ask(url: str, rows: list[dict[str, Any]], key: str) -> dict[str, Any]:
     body = json.dumps(rows, default=str).encode()
     headers = {"content-type": "application/json"}
+    if key:
+        headers["authorization"] = f"Bearer {key}"
     return _get(urllib.request.Request(f"{url}/predict", body, headers))
 
 

@@ -104,7 +104,7 @@ def _needed(path: Path, columns: Columns) -> dict[str, pl.DataType]:
 
 def _parts(path: Path, needed: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]:
     """The rows of a file in order, `PART_ROWS` at a time, however they are grouped in it."""
-    from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
+    from pyarrow.parquet import ParquetFile
 
     waiting: list[pl.DataFrame] = []
     height = 0

@@ -29,7 +29,13 @@ def test_one_end_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end"), [("2026-03-02", "2026-03-01"), ("2026-03-01", "2026-03-01"), ("soon", None)]
+    ("start", "end"),
+    [
+        ("2026-03-02", "2026-03-01"),
+        ("2026-03-01", "2026-03-01"),
+        ("soon", None),
+        ("2026-03-01", "2999-01-01"),
+    ],
 )
 def test_no_window(start: str, end: str | None) -> None:
     with pytest.raises(DataError) as raised:

@@ -1,12 +1,17 @@
 """What the documentation tells people to type works, in the order it tells them."""
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from mlops_tasks.platform.local_server import free_port
+from mlops_tasks.platform.prefect_server import prefect_server
 from tests.conftest import REPO, Generated
 
 pytestmark = pytest.mark.slow
@@ -16,22 +21,49 @@ def blocks(page: str) -> list[str]:
     return re.findall(r"```console\n(.*?)```", (REPO / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_tutorial_and_then_governance_run_from_top_to_bottom(
+def run_in_a_session(
+    script: Path, environment: dict[str, str], log: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a script; what it left in the background ends with it."""
+    out, err = log.with_suffix(".out"), log.with_suffix(".err")
+    with out.open("w") as stdout, err.open("w") as stderr:
+        process = subprocess.Popen(
+            ["bash", str(script)],
+            cwd=script.parent,
+            env=environment,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+    return subprocess.CompletedProcess(process.args, code, out.read_text(), err.read_text())
+
+
+@pytest.mark.timeout(1200)
+def test_the_pages_run_from_top_to_bottom_one_after_the_other(
     project: Generated, template: Path, tmp_path: Path
 ) -> None:
-    script = tmp_path / "tutorial.sh"
-    script.write_text(
-        "set -euo pipefail\n" + "\n".join(blocks("docs/tutorial.md") + blocks("docs/governance.md"))
-    )
+    pages = ("tutorial", "governance", "serving", "monitoring")
+    typed = "\n".join(block for page in pages for block in blocks(f"docs/{page}.md"))
+    assert typed.count("8000") > 5
+    script = tmp_path / "pages.sh"
+    script.write_text("set -euo pipefail\n" + typed.replace("8000", str(free_port())))
     tools = f"{Path(sys.executable).parent}:{project.environment['PATH']}"
     environment = project.environment | {
         "TEMPLATE": str(template),
         "MLOPS_HOME": str(tmp_path / "home"),
         "PATH": tools,
     }
-    done = subprocess.run(
-        ["bash", str(script)], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
+    # A server of its own: the pages raise an alarm, and other tests' automations must not hear it.
+    with prefect_server(tmp_path / "prefect") as url:
+        done = run_in_a_session(
+            script, environment | {"PREFECT_API_URL": url}, tmp_path / "pages.log"
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "flight-delay version 1 is champion" in done.stderr
     assert "refused" in done.stderr
@@ -45,7 +77,21 @@ def test_the_tutorial_and_then_governance_run_from_top_to_bottom(
     assert "this process is in 'mars'" in told
     assert "true" in told.rpartition("entries are vouched for")[0]
 
+    assert '"request_id"' in done.stdout
+    assert '"field":"carrier"' in done.stdout
+    assert "version 1 is the canary, with 0.3 of the keys" in told
+    assert "the gate refuses it" in told
+    assert (tmp_path / "deploy" / "kubernetes.yaml").is_file()
+    assert "1 labels kept for flight-delay" in told
+    assert "not enough rows" in told
+    steady, drifted = told.rpartition("monitor --simulate steady")[2].split("simulate drifted")
+    assert "steady 1 no drift" in steady
+    assert "called for" not in steady
+    assert "drifted 2 drift" in drifted
+    assert "a training was called for" in drifted
 
+
+@pytest.mark.timeout(1200)
 def test_the_demo_does_what_the_readme_says(tmp_path: Path) -> None:
     demo, tests = blocks("README.md")[:2]
     assert demo == "python -m pip install uv && uv run mlops demo\n"
@@ -58,6 +104,8 @@ def test_the_demo_does_what_the_readme_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "refused" in done.stderr.partition("train a forest")[0]
     assert "is champion" in done.stderr.partition("train a forest")[2]
+    told = [done.stderr.find(f"version {number} answers") for number in (2, 1)]
+    assert -1 < told[0] < told[1], "retrained, approved, and taken back"
     root = tmp_path / "demo" / "flight-delay"
     assert (root / "outputs" / "july.parquet").is_file()
     assert "<svg" in (root / "outputs" / "compare.html").read_text(encoding="utf-8")

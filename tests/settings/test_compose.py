@@ -20,7 +20,7 @@ from mlops_tasks.settings.compose import compose, expand, options
 
 GROUPS = (
     "data: flights; experiment: quick; model: boosting, forest, linear, tree; "
-    "policy: default; stack: local"
+    "monitoring: default; policy: default; stack: local"
 )
 
 
@@ -102,6 +102,7 @@ def test_options_are_those_of_the_folders(root: Path) -> None:
         "data": ["flights"],
         "experiment": ["quick"],
         "model": ["boosting", "forest", "linear", "tree"],
+        "monitoring": ["default"],
         "policy": ["default"],
         "stack": ["local"],
     }

@@ -214,7 +214,7 @@ def test_cloud_remote_needs_its_extra_and_leaves_the_push(desk: "Desk", scheme: 
     (library,) = [
         each for each in pyproject(project)["project"]["dependencies"] if "mlops-tasks" in each
     ]
-    assert library.startswith(f"mlops-tasks[{scheme}]")
+    assert library == f"mlops-tasks[{scheme},serving]"
 
 
 @pytest.mark.parametrize("name", ["dvc-store", "with space", "Ünï", "a=b@c+(d)"])
@@ -529,7 +529,7 @@ def test_the_command_that_is_announced_replaces_the_pin(desk: "Desk", hosted: "H
     library = f"mlops-tasks @ git+{hosted.url}"
     desk.ok(sys.executable, "-m", "uv", "add", "--frozen", library, "--tag", "v1.0", cwd=project)
     assert pin(project) == {"git": hosted.url, "tag": "v1.0"}
-    assert "mlops-tasks[s3]" in pyproject(project)["project"]["dependencies"]
+    assert "mlops-tasks[s3,serving]" in pyproject(project)["project"]["dependencies"]
 
 
 # ---- data versions

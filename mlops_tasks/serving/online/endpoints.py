@@ -1,5 +1,6 @@
 """What each route does; which routes there are is `app`'s affair, what an answer is `answers`'."""
 
+import asyncio
 from dataclasses import asdict
 
 import msgspec
@@ -120,11 +121,12 @@ class Endpoints:
         return Response(self._encode(found), media_type=JSON)
 
     async def metrics(self, request: Request) -> Response:
-        """Figures for Prometheus."""
+        """Figures for Prometheus: the server's own, and the monitor's of the newest window."""
         self._admit(dict(request.scope["headers"]), "admin")
         shadowed = self._slot.now.shadowed
         page = self._metrics.page(shadowed.shadow.counts if shadowed else None)
-        return Response(page, headers={"content-type": CONTENT_TYPE})
+        watched = await asyncio.to_thread(self._slot.gauges)
+        return Response(page + watched, headers={"content-type": CONTENT_TYPE})
 
     async def healthz(self, request: Request) -> Response:
         """The process runs."""

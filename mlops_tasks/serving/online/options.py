@@ -22,6 +22,9 @@ class Options:
         How long the body may take to arrive, and an answer to be computed.
     shadow_seconds, shadow_waiting
         How old a request may be when a shadow has answered it, and how many may wait for it.
+    version
+        Answer with this version alone, as long as it is champion or canary; nothing else, and
+        nothing once it is neither.
     """
 
     keys: Path | None = None
@@ -33,3 +36,4 @@ class Options:
     predict_seconds: float = 10.0
     shadow_seconds: float = 5.0
     shadow_waiting: int = 200
+    version: int | None = None

@@ -45,7 +45,7 @@ def _takes(ours: Feature, theirs: Feature) -> bool:
 
 
 class RowSchema:
-    """Decodes a request body for one model.
+    """Decodes a request body for one model; `names` are its columns, in the model's order.
 
     Parameters
     ----------
@@ -57,6 +57,7 @@ class RowSchema:
 
     def __init__(self, features: Sequence[Feature], max_rows: int) -> None:
         self.features = tuple(features)
+        self.names = tuple(each.name for each in self.features)
         names = {f"f{place}": each.name for place, each in enumerate(self.features)}
         fields: list[Any] = [
             (place, annotation(each), *([None] if each.nullable else []))
@@ -78,11 +79,6 @@ class RowSchema:
         ]
         self.body_type: Any = self.row_type | many
         self._decoder = msgspec.json.Decoder(self.body_type)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns of a row, in the model's order."""
-        return tuple(each.name for each in self.features)
 
     def takes_all_of(self, other: "RowSchema") -> bool:
         """Whether every row that the other one takes is one that this one takes too."""

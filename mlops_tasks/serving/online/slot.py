@@ -5,14 +5,17 @@ Requests that the old one has begun are finished by the old one.
 
 Guarantees, each held by a test: without a champion nothing answers, and the first one that is
 promoted does; a champion that does not load leaves the old one answering; where the ledger does not
-say how traffic is split, the champion alone answers.
+say how traffic is split, the champion alone answers; a server of one version alone answers only
+while that is champion or canary.
 """
 
+import gc
 import logging
 import threading
 from typing import TYPE_CHECKING
 
 from mlops_tasks.errors import LedgerError, MlopsError
+from mlops_tasks.serving.gauges import read_gauges
 from mlops_tasks.serving.online.loading import Served
 from mlops_tasks.serving.online.metrics import Metrics
 from mlops_tasks.serving.online.options import Options
@@ -84,11 +87,18 @@ class Slot:
         if self.now.shadowed:
             self.now.shadowed.shadow.close()
 
+    def gauges(self) -> bytes:
+        """What the model's monitor found last, for Prometheus."""
+        return read_gauges(self._stack, self._model)
+
     def refresh(self) -> None:
         """Look at alias and ledger now, and change what stands if they say so.
 
         Never raises an `MlopsError`: what goes wrong leaves the champion that answers in place.
         """
+        if self._options.version is not None:
+            self._stand_alone(self._options.version)
+            return
         try:
             version = self._champion()
         except MlopsError as error:
@@ -105,6 +115,39 @@ class Slot:
             if champion is None:
                 self.waiting_for, champion = NOT_LOADED, now
         self._stand(champion, self._traffic() if champion else ALL_TO_CHAMPION)
+
+    def _stand_alone(self, number: int) -> None:
+        """Let one version answer for as long as it is champion, or canary, and nobody otherwise."""
+        from mlops_tasks.registry.client import talking
+        from mlops_tasks.registry.models import by_number, number_of
+
+        try:
+            is_champion = number_of(self._champion()) == number
+            split = ALL_TO_CHAMPION if is_champion else traffic_of(self._stack, self._model)
+            wanted = is_champion or split.canary_version == number
+            client = self._client
+            assert client is not None
+            with talking(self._stack):
+                version = by_number(client, self._model, number) if wanted else None
+        except MlopsError as error:
+            self._client = None
+            self.waiting_for = UNREACHABLE
+            _log.warning("version %s cannot be looked up: %s", number, error.what)
+            return
+        before, served = self.now, None
+        if version is None:
+            self.waiting_for = f"version {number} is neither champion nor canary"
+        else:
+            role: Role = "champion" if is_champion else "canary"
+            served = self._shelf.take(client, version, role, instead_of=before.champion)
+            self.waiting_for = NOT_LOADED
+        canary = None if is_champion else served
+        after = Standing(served, canary, 1.0 if canary else 0.0)
+        if after != before:
+            self.now = after
+            gc.freeze()
+            self._shelf.keep_only((served,))
+            self._tell(before, after)
 
     def _watch(self) -> None:
         while not self._stop.is_set():
@@ -143,6 +186,7 @@ class Slot:
         if after == before:
             return
         self.now = after
+        gc.freeze()  # what was loaded lives on: walking it cost each request more than its scores
         self._shelf.keep_only((champion, canary, shadow))
         if before.shadowed and before.shadowed is not shadowed:
             before.shadowed.shadow.close()
