@@ -44,6 +44,17 @@ def defaults() -> dict[str, str]:
     }
 
 
+def results() -> Path | None:
+    """Where results of tasks are kept; None where the user named a storage block for them.
+
+    To be given to each task: where a worker starts a flow, Prefect has read its own settings before
+    `prepare` could set them, and would keep the results of all homes in one place.
+    """
+    if os.environ.get("PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"):
+        return None
+    return Path(os.environ.get("PREFECT_LOCAL_STORAGE_PATH") or home() / "results")
+
+
 def prepare() -> None:
     """Set every variable of `defaults` that is not set already."""
     for name, value in defaults().items():

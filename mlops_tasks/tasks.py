@@ -12,6 +12,7 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE, CachePolicy
 
 from mlops_tasks.data import contracts, splits, versions
+from mlops_tasks.environment import results
 from mlops_tasks.evaluation import comparison, gate
 from mlops_tasks.evaluation import evaluate as evaluation
 from mlops_tasks.governance.residency import resident
@@ -44,6 +45,7 @@ def _cached(
         task_run_name=run_name,
         cache_policy=policy,
         persist_result=True,
+        result_storage=results(),
         result_serializer=ArtifactSerializer(),
         on_running=[on_running],
         on_completion=[on_completion],

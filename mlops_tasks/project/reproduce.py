@@ -215,6 +215,7 @@ def _own_places(home: Path) -> list[str]:
         "name": LOCAL,
         "tracking_uri": f"sqlite:///{home}/mlflow.db",
         "artifact_root": f"{home}/artifacts",
+        "predictions": f"{home}/predictions",
         "store": f"{home}/store",
         "ledger": f"sqlite:///{home}/ledger.db",
         "anchor": f"{home}/anchor",

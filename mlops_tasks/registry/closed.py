@@ -32,7 +32,7 @@ def require_keepable(stack: StackSettings, environment: Mapping[str, str] = os.e
         If an address carries a secret (on any stack), the store is not a server, or there are no
         credentials.
     """
-    for name in ("tracking_uri", "artifact_root", "store", "anchor"):
+    for name in ("tracking_uri", "artifact_root", "store", "predictions", "anchor"):
         refuse_secrets_in(getattr(stack, name), f"stack.{name}", RegistryError)
     if is_local(stack):
         return

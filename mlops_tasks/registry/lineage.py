@@ -15,7 +15,15 @@ from mlops_tasks.governance.residency import observed_region
 from mlops_tasks.settings.schema import Settings
 
 MACHINE_SPECIFIC = {
-    "stack": {"tracking_uri", "artifact_root", "store", "ledger", "anchor", "key_folder"}
+    "stack": {
+        "tracking_uri",
+        "artifact_root",
+        "store",
+        "predictions",
+        "ledger",
+        "anchor",
+        "key_folder",
+    }
 }
 GIT_SECONDS = 20
 

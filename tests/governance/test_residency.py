@@ -186,13 +186,18 @@ GIVEN: dict[str, dict[str, Any]] = {
     "gate": {"candidate": EVIDENCE.candidate},
     "lineage": {"data": EU},
     "register": {"candidate": EVIDENCE.candidate},
+    "traffic": {"champion": EVIDENCE.candidate},
+    "drift": {"champion": EVIDENCE.candidate, "traffic": EU},
+    "performance": {"champion": EVIDENCE.candidate, "traffic": EU},
+    "alarm": {"champion": EVIDENCE.candidate},
+    "report": {"champion": EVIDENCE.candidate, "traffic": EU},
 }
 ALL = {each.name: each for each in vars(tasks).values() if hasattr(each, "cache_policy")}
 ALL = {name: each for name, each in ALL.items() if hasattr(each, "fn")}
 
 
-def test_the_tasks_without_data_are_two() -> None:
-    assert set(ALL) - set(GIVEN) == {"champion", "propose"}
+def test_the_tasks_without_data_are_three() -> None:
+    assert set(ALL) - set(GIVEN) == {"call", "champion", "propose"}
 
 
 @pytest.mark.parametrize("name", GIVEN)

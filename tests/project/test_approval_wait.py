@@ -50,23 +50,25 @@ def state_of(ours: Generated, name: str) -> str:
     return next(each["state_name"] for each in json.loads(found) if each["name"] == name)
 
 
-def until(ours: Generated, name: str, *wanted: str) -> str:
+def until(ours: Generated, name: str, wanted: str) -> None:
     give_up = time.monotonic() + 180
-    while (state := state_of(ours, name)) not in wanted:
+    while (state := state_of(ours, name)) != wanted:
         assert time.monotonic() < give_up, state
         assert state not in ("Failed", "Crashed"), state
         time.sleep(1)
-    return state
+
+
+def deployed_training(ours: Generated, overrides: list[str]) -> str:
+    """The name of the flow run."""
+    words = ("prefect", "deployment", "run", "train/train")
+    started = ours.run(*words, "--param", f"overrides={json.dumps(overrides)}").stdout
+    return next(line for line in started.splitlines() if "Created flow run" in line).split("'")[1]
 
 
 def test_the_wait_outlives_the_worker(ours: Generated, tmp_path: Path) -> None:
     first = worker(ours, tmp_path / "first.log")
     try:
-        overrides = json.dumps(PROD)
-        words = ("prefect", "deployment", "run", "train/train", "--param", f"overrides={overrides}")
-        started = ours.run(*words).stdout
-        name = next(line for line in started.splitlines() if "Created flow run" in line)
-        name = name.split("'")[1]
+        name = deployed_training(ours, PROD)
         until(ours, name, "Suspended")
     finally:
         os.killpg(first.pid, signal.SIGKILL)
@@ -96,4 +98,17 @@ def test_a_timeout_means_no(ours: Generated, tmp_path: Path) -> None:
     late = ours.run("mlops", "approve", "--key", str(tmp_path / "ada"), check=False)
     assert late.returncode == 1
     assert "no request that waits" in late.stderr
+    assert json.loads(ours.run("mlops", "history", "flight-delay.prod", "--json").stdout) == []
+
+
+def test_a_suspended_training_that_nobody_approves_fails(ours: Generated, tmp_path: Path) -> None:
+    short = [*PROD, "seed=3", "policy.approval.expires_hours=0.004"]
+    running = worker(ours, tmp_path / "worker.log")
+    try:
+        name = deployed_training(ours, short)
+        until(ours, name, "Suspended")
+        until(ours, name, "Failed")
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
     assert json.loads(ours.run("mlops", "history", "flight-delay.prod", "--json").stdout) == []

@@ -52,4 +52,5 @@ def test_a_worker_runs_the_deployment_with_the_same_result(
     result = json.loads(typed.stdout)
     assert result["repeated"], "the command line must find what the worker recorded"
     assert champion.tags["mlops.candidate_digest"] == result["candidate_digest"]
+    assert any((tmp_path / "home" / "results").iterdir()), "each home has results of its own"
     assert time.time() - champion.creation_timestamp / 1000 < 600

@@ -71,7 +71,7 @@ def test_the_pages_run_from_top_to_bottom_one_after_the_other(
     assert "14 passed" in done.stdout
 
     told = " ".join(done.stderr.split())
-    assert "flight-delay.prod version 1 is champion" in told
+    assert "flight-delay.prod version 1: champion" in told
     assert "flight-delay version 3 agrees" in told
     assert "stack.store = '/tmp/elsewhere'" in told
     assert "this process is in 'mars'" in told
