@@ -33,6 +33,7 @@ def test_importing_switches_telemetry_off_and_leaves_the_users_choice_alone() ->
     assert seen["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert seen["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
     assert seen["DVC_NO_ANALYTICS"] == "1"
+    assert seen["ORT_DISABLE_TELEMETRY"] == "1"
     assert seen["PREFECT_LOCAL_STORAGE_PATH"] == "/tmp/h/results"
     assert seen["PREFECT_HOME"] == "/elsewhere"
 

@@ -44,6 +44,7 @@ def test_telemetry_is_off_wherever_flows_run(project: Generated) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DVC_NO_ANALYTICS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
     code = "import flight_delay, os, json; print(json.dumps(dict(os.environ)))"
     import json

@@ -121,6 +121,7 @@ def desk(tmp_path: Path, template: Path) -> Desk:
         "COOKIECUTTER_CONFIG": str(desk.config),
         "DO_NOT_TRACK": "true",
         "DVC_NO_ANALYTICS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
         "DVC_SITE_CACHE_DIR": str(tmp_path / "dvc-site"),
         "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"),
         "GIT_CONFIG_NOSYSTEM": "1",
