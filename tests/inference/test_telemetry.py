@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def test_onnx_runtime_leaves_no_trace_of_a_session(tmp_path: Path) -> None:
-    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    kept = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}  # no CI: ORT is silent there
     quiet, loud = tmp_path / "quiet", tmp_path / "loud"
     for folder, code in ((quiet, "import mlops_tasks, onnxruntime"), (loud, "import onnxruntime")):
         folder.mkdir()
