@@ -16,6 +16,8 @@ from mlops_tasks.settings.schema import Settings
 
 MACHINE_SPECIFIC = {
     "stack": {
+        "compute",
+        "runner",
         "tracking_uri",
         "artifact_root",
         "store",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlops_tasks.settings.approval import ApprovalSettings, Stage
+from mlops_tasks.settings.infrastructure import ComputeTarget, RunnerSettings
 from mlops_tasks.settings.monitoring import MonitoringSettings
 from mlops_tasks.settings.residency import (
     Regions,
@@ -96,6 +97,8 @@ class StackSettings(_Frozen):
     name: str = "local"
     stage: Stage = "dev"
     regions: Regions = Regions()
+    compute: ComputeTarget = ComputeTarget()
+    runner: RunnerSettings = RunnerSettings()
     tracking_uri: str = Field(min_length=1)
     artifact_root: str = Field(min_length=1)
     store: str = Field(min_length=1)

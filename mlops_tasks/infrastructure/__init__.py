@@ -1,0 +1,1 @@
+"""One vocabulary for infrastructure: what a stack asks for, in the words of each platform."""
