@@ -24,6 +24,8 @@ from tests.forks import in_child, warmly
 from tests.registry.conftest import CRASH
 from tests.registry.life import PROJECT, Life
 
+pytestmark = pytest.mark.slow
+
 PROD = f"{PROJECT}.prod"
 STEPS: dict[str, Callable[[Life], object]] = {
     "train": lambda life: life.train(10),
