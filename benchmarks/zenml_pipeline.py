@@ -1,7 +1,7 @@
 """The training of a generated project as a ZenML pipeline: the same steps around the same work.
 
 Each step calls the function that the flow `train` has there. What travels between steps is our
-JSON (`artifacts.encode`), so ZenML keeps a short text per step and never the data. Runs in an
+JSON (`encoding.encode`), so ZenML keeps a short text per step and never the data. Runs in an
 environment of its own, see `first_life.py`; to its advantage, ZenML keeps no logs and collects no
 metadata of artifacts.
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from zenml import pipeline, step
 
-from mlops_tasks.artifacts import decode, encode
 from mlops_tasks.data import contracts, splits, versions
+from mlops_tasks.encoding import decode, encode
 from mlops_tasks.evaluation import comparison as comparing
 from mlops_tasks.evaluation import evaluate as evaluation_room
 from mlops_tasks.evaluation import gate as gate_room

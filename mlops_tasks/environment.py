@@ -1,7 +1,8 @@
 """What the process environment must say before the heavy libraries are imported.
 
 Guarantee: after `prepare`, no dependency sends usage data, and everything that is not configured
-otherwise keeps its state under `MLOPS_HOME`. Values that the user has set are left alone.
+otherwise keeps its state under `MLOPS_HOME`; if a local platform runs there, Prefect's clients talk
+to it. Values that the user has set are left alone.
 
 This module does not read configuration files; `settings` does.
 """
@@ -9,12 +10,15 @@ This module does not read configuration files; `settings` does.
 import os
 from pathlib import Path
 
+from mlops_tasks.local_platform import look
+
 TELEMETRY_OFF = {
     "DO_NOT_TRACK": "true",  # MLflow reads the word, not the number 1
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DVC_NO_ANALYTICS": "1",
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime sends from its import on
+    "RAY_USAGE_STATS_ENABLED": "0",
 }
 
 
@@ -36,8 +40,8 @@ def defaults() -> dict[str, str]:
         "PREFECT_LOCAL_STORAGE_PATH": str(home() / "results"),
         # The in-process server needs about 15 s on two busy cores; Prefect gives up after 20.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
-        # A tracking server that is down should be reported in seconds, not after MLflow's minutes.
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+        # It would repeat what must not be done twice; registry.endurance repeats the rest.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         # Only registry/ logs, and it says where; MLflow's own hints would repeat it.
@@ -57,6 +61,15 @@ def results() -> Path | None:
 
 
 def prepare() -> None:
-    """Set every variable of `defaults` that is not set already."""
+    """Set every variable of `defaults` that is not set already, and find a running platform.
+
+    The key belongs to the address: where ours is taken, so is its key.
+    """
     for name, value in defaults().items():
         os.environ.setdefault(name, value)
+    os.environ.update(look(home(), os.environ).variables)
+
+
+def complaint() -> str:
+    """One sentence if a local platform was started and does not run now; else nothing."""
+    return look(home(), os.environ).complaint

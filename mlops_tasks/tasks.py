@@ -12,18 +12,19 @@ from prefect import Task
 from prefect.cache_policies import NO_CACHE, CachePolicy
 
 from mlops_tasks.data import contracts, splits, versions
-from mlops_tasks.environment import results
-from mlops_tasks.evaluation import comparison, gate
+from mlops_tasks.evaluation import backtest_windows, comparison, gate
 from mlops_tasks.evaluation import evaluate as evaluation
-from mlops_tasks.governance.residency import resident
-from mlops_tasks.monitoring import assessment, detection, memory, traffic
-from mlops_tasks.platform import publication, retraining
-from mlops_tasks.platform.caching import ArtifactSerializer, ByContent
+from mlops_tasks.monitoring import assessment, detection, memory, publication, traffic
+from mlops_tasks.platform import presentation, retraining
+from mlops_tasks.platform.caching import ArtifactSerializer, ByContent, CachedTask
 from mlops_tasks.platform.progress import on_completion, on_running
-from mlops_tasks.registry import lineage, proposals, reigning, release
+from mlops_tasks.platform.scoring import spread_over
+from mlops_tasks.platform.travelling import Travelling
+from mlops_tasks.registry import backtests, lineage, proposals, reigning, release
 from mlops_tasks.registry import register as registration
 from mlops_tasks.serving import batch
 from mlops_tasks.training import fit as training
+from mlops_tasks.tuning import worker
 
 BY_CONTENT = ByContent()
 # A path says nothing about content: the state of the file decides whether it must be read again.
@@ -36,16 +37,20 @@ R = TypeVar("R")
 
 
 def _cached(
-    function: Callable[P, R], name: str, policy: CachePolicy, run_name: str | None = None
+    function: Callable[P, R],
+    name: str,
+    policy: CachePolicy,
+    run_name: str | None = None,
+    *,
+    alone: bool = False,
 ) -> Task[P, R]:
     """A step that computes: its result is kept as JSON and found again by content."""
-    return Task(
-        resident(function),
+    return CachedTask(
+        Travelling(function, alone),
         name=name,
         task_run_name=run_name,
         cache_policy=policy,
         persist_result=True,
-        result_storage=results(),
         result_serializer=ArtifactSerializer(),
         on_running=[on_running],
         on_completion=[on_completion],
@@ -55,7 +60,7 @@ def _cached(
 def _live(function: Callable[P, R], name: str) -> Task[P, R]:
     """A step that asks or changes the outside world, so it is done every time."""
     return Task(
-        resident(function),
+        Travelling(function),
         name=name,
         cache_policy=NO_CACHE,
         persist_result=False,
@@ -68,16 +73,21 @@ snapshot = _cached(versions.snapshot, "snapshot", BY_FILE_STATE)
 validate = _cached(contracts.validate, "validate", BY_CONTENT)
 admit = _cached(contracts.admit, "admit", BY_CONTENT)
 split = _cached(splits.split, "split", BY_CONTENT)
-fit = _cached(training.fit, "fit", BY_CONTENT, run_name="fit {model.name}")
-evaluate = _cached(evaluation.evaluate, "evaluate", BY_CONTENT)
-compare = _cached(comparison.compare, "compare", BY_CONTENT)
-score_batch = _cached(batch.score_batch, "score", BY_CONTENT)
+fit = _cached(training.fit, "fit", BY_CONTENT, run_name="fit {model.name}", alone=True)
+evaluate = _cached(evaluation.evaluate, "evaluate", BY_CONTENT, alone=True)
+compare = _cached(comparison.compare, "compare", BY_CONTENT, alone=True)
+cut_windows = _cached(backtest_windows.cut_windows, "windows", BY_CONTENT)
+score_parts = _live(batch.score_parts, "score parts")
+score_batch = _cached(spread_over(score_parts), "score", BY_CONTENT)
 
 current_champion = _live(release.current_champion, "champion")
 judge = _live(gate.judge, "gate")
 trace = _live(lineage.trace, "lineage")
 register = _live(registration.register, "register")
 propose = _live(proposals.propose, "propose")
+
+try_parameters = _live(worker.try_parameters, "try parameters")
+record_backtest = _live(backtests.record_backtest, "backtest")
 
 reigning_champion = _live(reigning.reigning_champion, "champion")
 gather = _live(traffic.gather, "traffic")
@@ -86,3 +96,4 @@ assess = _live(assessment.assess, "performance")
 decide = _live(memory.decide, "alarm")
 call_for_training = _live(retraining.call_for_training, "call")
 publish = _live(publication.publish, "report")
+show = _live(presentation.show, "show")

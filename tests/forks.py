@@ -20,8 +20,8 @@ WARM = (
     "sklearn.linear_model", "skops.io", "model_signing", "cyclonedx.model", "sqlalchemy", "upath",
     "rfc8785", "filelock", "mlops_tasks.registry.proposals", "tests.registry.life",
 )  # fmt: skip
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(list(WARM))
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(list(WARM))
 
 
 class ChildError(Exception):
@@ -72,9 +72,9 @@ def answer(started: tuple[int, int]) -> Any:
 
 def warmly(function: Callable[..., Any], *words: Any) -> Any:
     """Run a module's function in a clean process that has everything imported already."""
-    here, there = _context.Pipe()
+    here, there = FORKS.Pipe()
     folder = str(Path(__file__).parents[1])
-    process = _context.Process(target=_answering, args=(there, folder, function, words))
+    process = FORKS.Process(target=_answering, args=(there, folder, function, words))
     process.start()
     there.close()
     try:

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from mlops_tasks import artifacts, errors
 from mlops_tasks.artifacts import (
-    ARTIFACTS,
     CalibrationBin,
     Candidate,
     Champion,
@@ -32,10 +31,8 @@ from mlops_tasks.artifacts import (
     Registration,
     SliceScore,
     Split,
-    decode,
-    digest,
-    encode,
 )
+from mlops_tasks.encoding import ARTIFACTS, decode, digest, encode
 
 ROWS = Dataset("s3://lake/a.parquet", "d" * 64, 10, ("id", "late"), ("eu-north-1",), "5" * 32, 2)
 COLUMNS = Columns(("id",), "late", ("miles",), ("carrier",), time="when", group=None)
@@ -140,7 +137,7 @@ def test_lists_and_nothing_travel_too() -> None:
 
 def test_another_process_reads_it_and_names_it_the_same() -> None:
     program = (
-        "import sys; from mlops_tasks.artifacts import decode, digest, encode\n"
+        "import sys; from mlops_tasks.encoding import decode, digest, encode\n"
         "data = sys.stdin.buffer.read()\n"
         "assert encode(decode(data)) == data\n"
         "print(*(digest(item) for item in decode(data)))"

@@ -11,13 +11,18 @@ import sys
 from typing import Any
 
 from mlops_tasks.cli import audit as audit
+from mlops_tasks.cli import deploying as deploying
 from mlops_tasks.cli import governing as governing
 from mlops_tasks.cli import log as log
+from mlops_tasks.cli import manifests as manifests
 from mlops_tasks.cli import monitoring as monitoring
+from mlops_tasks.cli import platform as platform
 from mlops_tasks.cli import provenance as provenance
 from mlops_tasks.cli import serving as serving
+from mlops_tasks.cli import stack as stack
 from mlops_tasks.cli import traffic as traffic
 from mlops_tasks.cli import training as training
+from mlops_tasks.cli import tuning as tuning
 from mlops_tasks.cli.options import INTERRUPTED, app
 from mlops_tasks.errors import Interrupted, MlopsError
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlops_tasks.cli.options import REFUSED, AsJson, ProjectFolder, app
+from mlops_tasks.cli.options import REFUSED, AsJson, ProjectFolder, Set, app
 
 audit_app = typer.Typer(
     help="Read and verify the record of who did what.",
@@ -13,10 +13,6 @@ audit_app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(audit_app, name="audit")
-
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="A Hydra override, for example stack=team.")
-]
 
 
 @audit_app.command(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mlops_tasks.cli.options import WAITING, AsJson, ProjectFolder, app
+from mlops_tasks.cli.options import WAITING, AsJson, ProjectFolder, Set, app
 
 Model = Annotated[
     str | None,
@@ -18,9 +18,6 @@ RequestId = Annotated[
 ]
 Key = Annotated[
     Path | None, typer.Option(help="Your SSH key; by default the one that git signs with.")
-]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="A Hydra override, for example stack=team.")
 ]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlops_tasks.cli.options import AsJson, ProjectFolder, app
+from mlops_tasks.cli.options import AsJson, ProjectFolder, Set, app
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,9 +20,6 @@ app.add_typer(log_app, name="log")
 Model = Annotated[
     str | None,
     typer.Option("--model", help="The registered model; by default that of the stack's stage."),
-]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="A Hydra override, for example stack=team.")
 ]
 SHOWN = ("time", "request_id", "row", "version", "role", "latency_ms", "score", "prediction")
 

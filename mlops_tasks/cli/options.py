@@ -24,6 +24,9 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(help="Hydra overrides, for example `model=linear seed=1`.", metavar="KEY=VALUE"),
 ]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="A Hydra override, for example stack=team.")
+]
 ProjectFolder = Annotated[
     Path, typer.Option("--project", help="The project's folder, or one inside it.")
 ]

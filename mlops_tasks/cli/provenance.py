@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mlops_tasks.cli.options import REFUSED, AsJson, ProjectFolder, app
+from mlops_tasks.cli.options import REFUSED, AsJson, ProjectFolder, Set, app
 
 Version = Annotated[
     str | None,
@@ -14,9 +14,6 @@ Version = Annotated[
         "of the stack's stage.",
         metavar="MODEL[@VERSION]",
     ),
-]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="A Hydra override, for example stack=team.")
 ]
 
 

@@ -5,14 +5,11 @@ from typing import Annotated
 
 import typer
 
-from mlops_tasks.cli.options import INTERRUPTED, AsJson, ProjectFolder, app
+from mlops_tasks.cli.options import INTERRUPTED, AsJson, ProjectFolder, Set, app
 
 keys_app = typer.Typer(help="Who may ask a server: API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
 
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="A Hydra override, for example stack=team.")
-]
 KeyFile = Annotated[
     Path | None,
     typer.Option("--keys", help="File of API keys; by default that of the stack's key folder."),

@@ -1,4 +1,4 @@
-"""Commands that split traffic: canary, shadow, and the manifests for a cluster."""
+"""Commands that split traffic: canary and shadow."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlops_tasks.cli.options import REFUSED, AsJson, ProjectFolder, app
+from mlops_tasks.cli.options import REFUSED, AsJson, ProjectFolder, Set, app
 
 if TYPE_CHECKING:
     from mlops_tasks.serving.traffic.comparison import Role
@@ -29,9 +29,6 @@ app.add_typer(shadow_app, name="shadow")
 Version = Annotated[int, typer.Argument(min=1, help="Of the model of the stack's stage.")]
 Weight = Annotated[float, typer.Option(help="Share of the request keys: above 0, up to 1.")]
 Reason = Annotated[str, typer.Option(help="Why; goes on record.")]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", help="A Hydra override, for example stack=team.")
-]
 
 
 @canary_app.command("start", epilog="Example:  mlops canary start 7 --weight 0.1")
@@ -168,40 +165,6 @@ def compare_shadow(
 ) -> None:
     """Hold the shadow's answers against the champion's; exit code 3 where the gate says no."""
     _compare("shadow", project, overrides, as_json)
-
-
-@app.command(epilog="Example:  mlops manifests --image registry/flight-delay@sha256:… --out deploy")
-def manifests(
-    image: Annotated[str, typer.Option(help="The project's image, best by digest.")],
-    out: Annotated[Path, typer.Option(help="The folder that gets the YAML files.")],
-    replicas: Annotated[int, typer.Option(min=1, help="Pods in all.")] = 3,
-    cpu: Annotated[str, typer.Option(help="Of one pod, for example 500m.")] = "1",
-    memory: Annotated[str, typer.Option(help="Of one pod, for example 1Gi.")] = "1Gi",
-    secret: Annotated[str, typer.Option(help="A Secret with more variables.")] = "",
-    keys_secret: Annotated[str, typer.Option(help="A Secret with the key folder.")] = "",
-    overrides: Set = None,
-    project: ProjectFolder = Path(),
-    as_json: AsJson = False,
-) -> None:
-    """Write Kubernetes and KServe manifests for the champion and the canary of now."""
-    from mlops_tasks.project import words
-    from mlops_tasks.serving.traffic.deployment import write_manifests
-
-    settings = _settings(project, overrides)
-    written = write_manifests(
-        settings,
-        out,
-        image=image,
-        replicas=replicas,
-        cpu=cpu,
-        memory=memory,
-        secret=secret,
-        keys_secret=keys_secret,
-        overrides=tuple(overrides or ()),
-    )
-    _show(f"wrote {path}" for path in written)
-    if as_json:
-        words.as_json([str(path) for path in written])
 
 
 def _placed(project: Path, overrides: list[str] | None) -> "tuple[Path, Settings]":

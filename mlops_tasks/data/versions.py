@@ -2,7 +2,8 @@
 
 Guarantees of `snapshot`: the bytes that come back are the bytes of the DVC revision that is
 recorded; a changed file becomes a new revision and is pushed to the default remote before anything
-is trained on it, so that every recorded revision can be fetched again.
+is trained on it, so that every recorded revision can be fetched again. A remote that is unwell is
+given time, see `patience`.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_tasks.artifacts import Dataset
 from mlops_tasks.data.frames import read_file, write_frame
 from mlops_tasks.errors import DataUnavailable, ResidencyRefused
+from mlops_tasks.patience import CONNECT_SECONDS, patient, read_seconds
 from mlops_tasks.settings.residency import ResidencyRule, is_within, without_secrets
 
 if TYPE_CHECKING:
@@ -147,7 +149,7 @@ def _pull(root: str, file: Path, pointer: Path) -> None:
 
     with _repo(root) as repo:
         try:
-            repo.pull(targets=[os.fspath(pointer)])
+            _transfer(repo, "pull", pointer)
         except (DvcException, OSError) as error:
             raise _remote_fails("deliver", repo, file, error) from error
     if not file.is_file():
@@ -173,9 +175,48 @@ def _record(root: str, file: Path, pointer: Path, residency: ResidencyRule) -> N
             )
         repo.add(os.fspath(file))
         try:
-            repo.push(targets=[os.fspath(pointer)])
+            _transfer(repo, "push", pointer)
         except (DvcException, OSError) as error:
             raise _remote_fails("take", repo, file, error) from error
+
+
+@patient
+def _transfer(repo: "Repo", verb: str, pointer: Path) -> None:
+    """Pull or push, again while the remote is unwell: what is there already is not sent twice."""
+    from dvc.exceptions import DvcException
+
+    name, url = _remote(repo)
+    if url.startswith("s3://"):  # without these, DVC waits for ever for an answer
+        remote = repo.config["remote"][name]
+        remote.setdefault("connect_timeout", CONNECT_SECONDS)
+        remote.setdefault("read_timeout", read_seconds())
+    with _last_failure() as seen:
+        try:
+            getattr(repo, verb)(targets=[os.fspath(pointer)])
+        except DvcException as error:
+            if error.__cause__ is None and seen:
+                raise error from seen[-1]
+            raise
+
+
+@contextlib.contextmanager
+def _last_failure() -> Iterator[list[BaseException]]:
+    """The errors of single files: DVC logs them and raises only how many there were."""
+    seen: list[BaseException] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.exc_info and record.exc_info[1] is not None:
+                seen.append(record.exc_info[1])
+
+    handler, loggers = Collect(), [logging.getLogger(name) for name in ("dvc", "dvc_data")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield seen
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
 def _remote_fails(verb: str, repo: "Repo", file: Path, error: Exception) -> DataUnavailable:

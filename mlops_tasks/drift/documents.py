@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from mlops_tasks.artifacts import canonical
 from mlops_tasks.drift.descriptors import Vocabulary
 from mlops_tasks.drift.embeddings import EmbeddingSummary
 from mlops_tasks.drift.profile import Counts, Profile
 from mlops_tasks.drift.verdict import DriftReport
+from mlops_tasks.encoding import canonical
 from mlops_tasks.errors import DataError
 
 DOCUMENTS = (Profile, Counts, DriftReport, Vocabulary, EmbeddingSummary)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mlops_tasks.artifacts import digest
 from mlops_tasks.drift.bins import Bins, Tally
 from mlops_tasks.drift.counting import bins_and_tally, kind_of, tally
+from mlops_tasks.encoding import digest
 from mlops_tasks.errors import DataError
 
 

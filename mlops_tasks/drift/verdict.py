@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mlops_tasks.artifacts import digest
 from mlops_tasks.drift.bins import Bins, Kind, Tally
 from mlops_tasks.drift.domain import DomainDrift
 from mlops_tasks.drift.profile import Counts, Profile, require_counted
@@ -22,6 +21,7 @@ from mlops_tasks.drift.questions import (
     adjust,
     effects_of,
 )
+from mlops_tasks.encoding import digest
 from mlops_tasks.errors import DataError
 from mlops_tasks.settings.monitoring import DriftRules
 

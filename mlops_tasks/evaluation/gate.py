@@ -18,8 +18,8 @@ from mlops_tasks.artifacts import (
     Decision,
     Evaluation,
     Interval,
-    digest,
 )
+from mlops_tasks.encoding import digest
 from mlops_tasks.evaluation.metrics import METRICS
 from mlops_tasks.settings.schema import PolicySettings
 

@@ -240,6 +240,8 @@ def _lineage(lineage: Lineage) -> Html:
         ("Data digest", code(lineage.data_digest)),
         ("Configuration digest", code(lineage.config_digest)),
         ("Environment digest", code(lineage.environment_digest)),
+        ("Lock digest", code(lineage.lock_digest)),
+        ("Environment state", lineage.environment_state),
         ("Code digest", code(lineage.code_digest)),
         ("Region", lineage.region),
         ("Seed", lineage.seed),

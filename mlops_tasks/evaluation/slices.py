@@ -1,5 +1,6 @@
 """The primary metric on parts of the comparison set: where is the model worse than it looks?"""
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -24,6 +25,7 @@ def slice_scores(
     metric: str,
     confidence: float,
     seed: int,
+    cuts: Mapping[str, tuple[float, ...]] | None = None,
 ) -> tuple[SliceScore, ...]:
     """Score each level of each column; rare levels are pooled, numbers cut at their quartiles.
 
@@ -37,10 +39,14 @@ def slice_scores(
         Shape `(rows,)`.
     metric, confidence, seed
         As in `bootstrap.intervals`.
+    cuts
+        Where numbers are cut, see `cuts_of`: other rows in the same slices. Those of `frame` if
+        they are not given.
     """
+    cuts = cuts_of(frame, columns) if cuts is None else cuts
     found = []
     for column in columns:
-        levels = _levels(frame[column])
+        levels = _levels(frame[column], cuts.get(column, ()))
         for level in levels.unique().sort().to_list():
             member = (levels == level).to_numpy()
             part = intervals(
@@ -63,10 +69,21 @@ def slice_scores(
     return tuple(found)
 
 
-def _levels(values: pl.Series) -> pl.Series:
+def cuts_of(frame: pl.DataFrame, columns: tuple[str, ...]) -> dict[str, tuple[float, ...]]:
+    """The quartiles of the columns that hold numbers of more than `MAX_LEVELS` kinds."""
+    found = {}
+    for column in columns:
+        values = frame[column]
+        if values.dtype.is_numeric() and values.n_unique() > MAX_LEVELS:
+            quantiles = (values.quantile(part) for part in (0.25, 0.5, 0.75))
+            found[column] = tuple(sorted({edge for edge in quantiles if edge is not None}))
+    return found
+
+
+def _levels(values: pl.Series, cuts: tuple[float, ...]) -> pl.Series:
     """The level of each row, as text."""
-    if values.dtype.is_numeric() and values.n_unique() > MAX_LEVELS:
-        return _quartiles(values)
+    if cuts and values.dtype.is_numeric():
+        return _between(values, cuts)
     text = values.cast(pl.String).fill_null(MISSING)
     text = text.alias("level")  # the column's own name may be any, also that of the counts
     common = text.value_counts(sort=True, name="rows").head(MAX_LEVELS)["level"]
@@ -75,9 +92,7 @@ def _levels(values: pl.Series) -> pl.Series:
     )["level"]
 
 
-def _quartiles(values: pl.Series) -> pl.Series:
-    quantiles = (values.quantile(part) for part in (0.25, 0.5, 0.75))
-    edges = sorted({edge for edge in quantiles if edge is not None})
+def _between(values: pl.Series, edges: tuple[float, ...]) -> pl.Series:
     names = [
         f"below {edges[0]:g}",
         *(f"{low:g} to {high:g}" for low, high in pairwise(edges)),

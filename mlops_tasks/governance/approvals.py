@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from mlops_tasks.artifacts import digest
+from mlops_tasks.encoding import digest
 from mlops_tasks.governance.ssh_signatures import Signer
 from mlops_tasks.settings.approval import ApprovalSettings
 

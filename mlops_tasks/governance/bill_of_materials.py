@@ -17,7 +17,13 @@ from importlib.metadata import distributions
 from typing import Any
 from urllib.parse import quote
 
-from mlops_tasks.artifacts import Dataset, Evaluation, Evidence, Interval, canonical
+from mlops_tasks.artifacts import (
+    Dataset,
+    Evaluation,
+    Evidence,
+    Interval,
+)
+from mlops_tasks.encoding import canonical
 from mlops_tasks.errors import GovernanceError
 from mlops_tasks.settings.schema import CardSettings
 
@@ -217,6 +223,8 @@ def _lineage(evidence: Evidence) -> list[Json]:
         data_digest=lineage.data_digest,
         config_digest=lineage.config_digest,
         environment_digest=lineage.environment_digest,
+        lock_digest=lineage.lock_digest,
+        environment_state=lineage.environment_state,
         code_digest=lineage.code_digest,
         seed=lineage.seed,
         region=lineage.region,

@@ -1,7 +1,9 @@
 """Key pairs as PEM files: the ledger's (Ed25519) and the models' (P-256).
 
 Guarantee: a private key appears complete and readable by its owner alone, or not at all; several
-processes that need a new one at once end up with the same. People's own SSH keys are not kept here.
+processes that need a new one at once end up with the same; who only verifies needs no private key
+and makes none; beside a public key that others have no new private one is made. People's own SSH
+keys are not kept here.
 """
 
 import os
@@ -29,10 +31,17 @@ def key_pair(folder: Path, name: str, kind: Literal["ed25519", "p256"]) -> KeyPa
     Raises
     ------
     StorageError
-        If it cannot be written.
+        If it cannot be written, or only its public half is here.
     """
-    pair = KeyPair(folder / f"{name}.pem", folder / f"{name}.pub.pem")
+    pair = _pair(folder, name)
     try:
+        # In this order: who makes a pair writes the private half first.
+        if pair.public.exists() and not pair.private.exists():
+            raise StorageError(
+                "only the public half of a key is here: it verifies, and signs nothing",
+                where=str(pair.private),
+                next_step="do this where the private key is, or restore it from your backup",
+            )
         if not pair.private.exists():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _publish_once(_new_private_key(kind), pair.private)
@@ -45,6 +54,31 @@ def key_pair(folder: Path, name: str, kind: Literal["ed25519", "p256"]) -> KeyPa
             next_step="set MLOPS_HOME to a folder that you may write to",
         ) from error
     return pair
+
+
+def public_key(folder: Path, name: str) -> Path:
+    """The public half of a key pair, for who only verifies: `<name>.pub.pem`.
+
+    Raises
+    ------
+    StorageError
+        If neither half is here.
+    """
+    pair = _pair(folder, name)
+    try:
+        if not pair.public.exists():
+            _publish_once(_public_half(pair.private.read_bytes()), pair.public)
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            "there is no key to verify by",
+            where=str(pair.public),
+            next_step="copy the public key here from where it was signed, or set stack.key_folder",
+        ) from error
+    return pair.public
+
+
+def _pair(folder: Path, name: str) -> KeyPair:
+    return KeyPair(folder / f"{name}.pem", folder / f"{name}.pub.pem")
 
 
 def _new_private_key(kind: Literal["ed25519", "p256"]) -> bytes:

@@ -206,6 +206,8 @@ def _lineage(lineage: Lineage) -> _Table:
         ("Data digest", lineage.data_digest),
         ("Configuration digest", lineage.config_digest),
         ("Environment digest", lineage.environment_digest),
+        ("Lock digest", lineage.lock_digest),
+        ("Environment state", lineage.environment_state),
         ("Code digest", lineage.code_digest),
         ("Region", lineage.region),
         ("Seed", lineage.seed),

@@ -17,7 +17,7 @@ from mlops_tasks.governance.anchors import read_anchor, write_anchor
 from mlops_tasks.governance.chain import Verdict, verify
 from mlops_tasks.governance.checkpoints import is_genuine, sign
 from mlops_tasks.governance.events import Entry, Event
-from mlops_tasks.governance.keys import KeyPair, key_pair
+from mlops_tasks.governance.keys import KeyPair, key_pair, public_key
 from mlops_tasks.governance.ledger import Ledger
 from mlops_tasks.settings.schema import StackSettings
 
@@ -83,19 +83,20 @@ def witness(stack: StackSettings) -> None:
         write_anchor(stack.anchor, sign(length, head, now, ledger_key(stack).private))
 
 
-def audit(stack: StackSettings, public_key: Path | None = None) -> Verdict:
+def audit(stack: StackSettings, auditors_key: Path | None = None) -> Verdict:
     """Verify the whole ledger against all checkpoints.
 
     Parameters
     ----------
     stack
         Names ledger, anchor and keys.
-    public_key
+    auditors_key
         The ledger's public key as the auditor was given it; that of the stack otherwise.
     """
-    key = public_key or ledger_key(stack).public
     found, unreadable = read_anchor(stack.anchor)
     genuine, forged = [], [f"{name} cannot be read" for name in unreadable]
+    if found:
+        key = auditors_key or public_key(Path(stack.key_folder), LEDGER_KEY)
     for each in found:
         if is_genuine(each, key):
             genuine.append(each)

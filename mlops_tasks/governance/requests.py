@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlops_tasks.artifacts import digest
 from mlops_tasks.boundaries import boundary
+from mlops_tasks.encoding import digest
 from mlops_tasks.errors import ApprovalRefused
 from mlops_tasks.governance.approvals import (
     Choice,

@@ -70,6 +70,11 @@ def enter(settings: Settings) -> None:
     _entered.set(settings)
 
 
+def entered() -> Settings | None:
+    """The configuration of the run that was entered here; None outside of one."""
+    return _entered.get()
+
+
 def resident(function: Callable[P, R]) -> Callable[P, R]:
     """The same function; before it starts, the regions of all its inputs are checked.
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import polars as pl
 
-from mlops_tasks.artifacts import Columns, canonical
+from mlops_tasks.artifacts import Columns
+from mlops_tasks.encoding import canonical
 from mlops_tasks.errors import DataError
 from mlops_tasks.inference.features import Feature, Kind, features_of
 from mlops_tasks.inference.onnx import converted

@@ -6,9 +6,10 @@ is that of `performance`, `estimation` and `skew`; here it gets its inputs.
 
 from dataclasses import dataclass
 
-from mlops_tasks.artifacts import Champion, Dataset
+from mlops_tasks.artifacts import Champion, Dataset, Evaluation
 from mlops_tasks.data.frames import read_frame
-from mlops_tasks.errors import DataError
+from mlops_tasks.errors import AlteredObject, DataError, StorageError
+from mlops_tasks.evaluation.slices import cuts_of
 from mlops_tasks.inference.features import features_of
 from mlops_tasks.monitoring.estimation import Estimate, calibrate, estimate
 from mlops_tasks.monitoring.performance import Performance, realised
@@ -23,11 +24,15 @@ from mlops_tasks.settings.schema import Settings
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What is known about a window's predictions. `estimated` is None where nothing can be said."""
+    """What is known about a window's predictions. `estimated` is None where nothing can be said.
+
+    `judged` is how the champion did when it was let in.
+    """
 
     realised: Performance
     estimated: Estimate | None
     skew: SkewReport
+    judged: Evaluation
     unestimated_because: str = ""
 
 
@@ -60,6 +65,7 @@ def assess(settings: Settings, champion: Champion, traffic: Dataset, window: Win
         minimum_labels=settings.monitoring.minimum_labels,
         seed=settings.seed,
         window=window.name,
+        cuts=_cuts(evidence.evaluation, settings.evaluation.slices),
     )
     expected, why = None, ""
     try:
@@ -74,4 +80,16 @@ def assess(settings: Settings, champion: Champion, traffic: Dataset, window: Win
         form.features if form else features_of((read_frame(candidate.train),), candidate.columns)
     )
     hashed, seed = settings.serving.log.hashed, settings.seed
-    return Health(found, expected, skew(candidate, features, rows, seed=seed, hashed=hashed), why)
+    skewed = skew(candidate, features, rows, seed=seed, hashed=hashed)
+    return Health(found, expected, skewed, evidence.evaluation, why)
+
+
+def _cuts(judged: Evaluation, slices: tuple[str, ...]) -> dict[str, tuple[float, ...]] | None:
+    """Where the slices of the champion's own report cut numbers; None where its rows are gone."""
+    try:
+        frame = read_frame(judged.comparison)
+    except AlteredObject:
+        raise
+    except StorageError:
+        return None
+    return cuts_of(frame, tuple(name for name in slices if name in frame.columns))

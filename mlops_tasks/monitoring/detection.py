@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mlops_tasks.artifacts import Champion, Dataset, Evidence, digest
+from mlops_tasks.artifacts import Champion, Dataset, Evidence
 from mlops_tasks.data.frames import read_frame
 from mlops_tasks.drift.domain import DomainDrift, domain_drift, features_of
 from mlops_tasks.drift.profile import Counts, Profile, count
 from mlops_tasks.drift.verdict import DriftReport, compare
+from mlops_tasks.encoding import digest
 from mlops_tasks.errors import AlteredObject, StorageError
 from mlops_tasks.monitoring.traffic import features_in, read_traffic
 from mlops_tasks.monitoring.window import Window

@@ -15,8 +15,9 @@ from collections import Counter
 
 import numpy as np
 
-from mlops_tasks.artifacts import Interval, digest
+from mlops_tasks.artifacts import Interval
 from mlops_tasks.drift.verdict import ColumnDrift, DriftReport
+from mlops_tasks.encoding import digest
 from mlops_tasks.monitoring.estimation import Estimate
 from mlops_tasks.monitoring.performance import Performance
 from mlops_tasks.monitoring.skew_report import SkewReport

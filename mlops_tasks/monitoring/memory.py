@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from mlops_tasks.artifacts import Champion, digest
+from mlops_tasks.artifacts import Champion
 from mlops_tasks.boundaries import boundary
 from mlops_tasks.drift.verdict import DriftReport, Verdict
+from mlops_tasks.encoding import digest
 from mlops_tasks.governance.events import Entry, Event
 from mlops_tasks.governance.leases import lease
 from mlops_tasks.governance.ledger import Ledger, Wanted

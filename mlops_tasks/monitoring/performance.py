@@ -8,6 +8,7 @@ figures are those of `evaluation` on the labelled rows; what cannot be sliced is
 `MOST_ROWS` rows are measured, however much traffic there was.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,11 +21,10 @@ from mlops_tasks.evaluation.calibration import calibration_bins
 from mlops_tasks.evaluation.evaluate import as_arrays
 from mlops_tasks.evaluation.metrics import METRICS
 from mlops_tasks.evaluation.slices import slice_scores
-from mlops_tasks.serving.prediction_log.records import FEATURE
+from mlops_tasks.serving.prediction_log.records import FEATURE, LABEL
 from mlops_tasks.settings.schema import EvaluationSettings
 from mlops_tasks.training.fit import SCORE
 
-LABEL = "label"
 LABEL_TIME = "label_time"
 MOST_ROWS = 100_000
 
@@ -91,6 +91,7 @@ def realised(
     minimum_labels: int,
     seed: int,
     window: str = "",
+    cuts: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Performance:
     """Measure a window of logged predictions on the rows that have a label.
 
@@ -107,6 +108,9 @@ def realised(
         Of the resampling.
     window
         What the window is called.
+    cuts
+        Where slices cut numbers, see `slices.cuts_of`; without them at the window's own quartiles,
+        which cannot be held against those of another window.
 
     Raises
     ------
@@ -130,11 +134,15 @@ def realised(
         labelled_mean_score=_mean(known),
         lag=_lag(known),
     )
-    return _measured(found, known, settings, seed) if found.judged else found
+    return _measured(found, known, settings, seed, cuts) if found.judged else found
 
 
 def _measured(
-    found: Performance, known: pl.DataFrame, settings: EvaluationSettings, seed: int
+    found: Performance,
+    known: pl.DataFrame,
+    settings: EvaluationSettings,
+    seed: int,
+    cuts: Mapping[str, tuple[float, ...]] | None,
 ) -> Performance:
     if known.height > MOST_ROWS:
         known = known.sample(MOST_ROWS, seed=seed)
@@ -161,6 +169,7 @@ def _measured(
             metric=settings.primary,
             confidence=settings.confidence,
             seed=seed,
+            cuts=cuts,
         ),
         calibration=calibration_bins(target, score, settings.calibration_bins),
         unmeasured_slices=tuple(name for name in settings.slices if name not in sliced),

@@ -17,7 +17,6 @@ from mlops_tasks.monitoring.page import Watched, render_window
 from mlops_tasks.monitoring.plots import Moment
 from mlops_tasks.monitoring.trigger import Decision
 from mlops_tasks.monitoring.window import Window
-from mlops_tasks.registry.reigning import release_of
 from mlops_tasks.registry.windows import WindowRun, log_window, recent_windows
 from mlops_tasks.serving.gauges import write_gauges
 from mlops_tasks.settings.schema import Settings
@@ -84,7 +83,7 @@ def publish(
             profile=drift.profile,
             counts=drift.counts,
             performance=health.realised,
-            evaluation=release_of(settings.stack, model, champion).evidence.evaluation,
+            evaluation=health.judged,
             estimate=health.estimated,
             unestimated_because=health.unestimated_because,
             skew=health.skew,

@@ -2,20 +2,26 @@
 
 `ByContent` builds a key from the content of the inputs (digests, not addresses), the name of the
 task and the library's source; nothing of the run, the process or the machine goes into it, so a
-result is found again by another run. Results are stored as JSON that names its type: reading one
-cannot run code, as unpickling could.
+result is found again by another run, on another machine and another Python version. Results are
+stored as JSON that names its type: reading one cannot run code, as unpickling could. Where they
+lie, and which of them count, is `results`' affair.
 """
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+from prefect import Task
 from prefect.cache_policies import CachePolicy
 from prefect.context import TaskRunContext
 from prefect.serializers import Serializer
 
-from mlops_tasks.artifacts import decode, digest, encode
+from mlops_tasks.encoding import decode, digest, encode
+from mlops_tasks.platform.results import SharedResults
 from mlops_tasks.references import source_digest
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass
@@ -37,7 +43,7 @@ class ByContent(CachePolicy):
 
 
 class ArtifactSerializer(Serializer):
-    """Results as typed JSON, see `artifacts.encode`."""
+    """Results as typed JSON, see `encoding.encode`."""
 
     type: str = "artifact"
 
@@ -48,6 +54,23 @@ class ArtifactSerializer(Serializer):
     def loads(self, blob: bytes) -> Any:
         """Read an artifact."""
         return decode(blob)
+
+
+class CachedTask(Task[P, R]):
+    """A task whose results lie where the stack of its run keeps them, see `SharedResults`."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # As an option it would have to be saved on a Prefect server, and here there is none yet.
+        self.result_storage = SharedResults()
+
+    def with_options(self, **options: Any) -> Any:
+        """The same task with other options; its results stay where they are."""
+        other = super().with_options(**{"result_storage": None, **options})
+        other.__class__ = type(self)  # or its options could not be changed once more
+        if other.result_storage is None:
+            other.result_storage = SharedResults()
+        return other
 
 
 @cache

@@ -36,8 +36,10 @@ def lineage(found: "Ancestry") -> None:
     )
     dirty = {True: "  [yellow]with uncommitted changes[/]", False: "", None: ""}[found.dirty]
     run.add(f"git commit {found.git_commit[:SHORT]}{dirty}")
-    for name in ("code", "config", "environment"):
+    for name in ("code", "config"):
         run.add(f"{name} {_short(getattr(found, name))}")
+    state = f"  {escape(found.environment_state)}" if found.environment_state else ""
+    run.add(f"environment {_short(found.environment)}{state}")
     run.add(f"library mlops-tasks {found.library or 'unknown'}  seed {found.seed}")
     broken = "" if found.sealed else "  [bold red]what the run has now is not what is on record[/]"
     run.add(f"evidence {_short(found.evidence)}  judged by policy {_short(found.policy)}{broken}")

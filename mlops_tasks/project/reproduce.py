@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mlops_tasks.artifacts import Evidence, decode, digest
+from mlops_tasks.artifacts import Evidence
 from mlops_tasks.data.versions import lend_remote
+from mlops_tasks.encoding import decode, digest
 from mlops_tasks.errors import ProjectError, ResidencyRefused
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.record import actor, record, witness

@@ -11,8 +11,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mlops_tasks.environment import home
+from rich.markup import escape
+
+from mlops_tasks.environment import complaint, home
 from mlops_tasks.errors import Interrupted, PlatformError
+from mlops_tasks.governance.locked_environment import require_locked
 from mlops_tasks.governance.residency import refuse_misplaced
 from mlops_tasks.platform.closed import require_closed_api
 from mlops_tasks.project.locate import Project, locate
@@ -21,12 +24,13 @@ from mlops_tasks.registry.closed import require_keepable
 from mlops_tasks.settings import Settings
 from mlops_tasks.settings.compose import compose, expand
 
-IN_PROCESS_SERVER = "starting an in-process Prefect server (about 15 s; `prefect server start` and \
-PREFECT_API_URL save it)"
+IN_PROCESS_SERVER = "starting an in-process Prefect server (about 15 s; `mlops up` saves it)"
 
 
 def find(folder: Path) -> Project:
-    """The project around a folder; see `locate`."""
+    """The project around a folder, see `locate`; says so if a local platform has died."""
+    if said := complaint():
+        console.print(f"[yellow]{escape(said)}[/]", highlight=False, soft_wrap=True)
     return locate(folder)
 
 
@@ -77,9 +81,12 @@ def run_flow(
     MlopsError
         Whatever the flow's steps raise.
     """
-    stack = placed_settings_of(project, overrides).stack
+    settings = placed_settings_of(project, overrides)
+    stack = settings.stack
     require_keepable(stack)
     require_closed_api(stack)
+    if note := require_locked(project.root, settings):
+        console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
     if not verbose:
         _hush()
     _writable(home())

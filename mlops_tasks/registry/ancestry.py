@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops_tasks.artifacts import Evidence, decode
+from mlops_tasks.artifacts import Evidence
+from mlops_tasks.encoding import decode
 from mlops_tasks.errors import LedgerError, RegistryError, SettingsError
 from mlops_tasks.governance.events import Entry
 from mlops_tasks.governance.ledger import Ledger, Wanted
@@ -69,6 +70,8 @@ class Ancestry:
     dirty: bool | None
     config: str
     environment: str
+    environment_state: str
+    lock: str
     code: str
     library: str
     sealed: bool
@@ -170,6 +173,8 @@ def ancestry(stack: StackSettings, model: str, which: str) -> Ancestry:
         dirty=lineage.git_dirty if lineage else None,
         config=digest("config", ""),
         environment=digest("environment", ""),
+        environment_state=fact("environment_state", ""),
+        lock=digest("lock", ""),
         code=digest("code", ""),
         library=lineage.library_version if lineage else "",
         sealed=sealed is not None,

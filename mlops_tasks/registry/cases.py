@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_tasks.artifacts import Candidate, Evidence, encode
+from mlops_tasks.artifacts import Candidate, Evidence
 from mlops_tasks.boundaries import boundary
+from mlops_tasks.encoding import encode
 from mlops_tasks.errors import PromotionRefused
 from mlops_tasks.evaluation.comparison import compare
 from mlops_tasks.evaluation.gate import judge

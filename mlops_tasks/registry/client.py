@@ -1,10 +1,14 @@
-"""The one way to MLflow: a client that is known to work, or one clear error within seconds.
+"""The one way to MLflow: a client that is known to work, or one clear error.
+
+A server that is not there is reported within seconds; one that is unwell is given time, see
+`endurance`.
 
 Guarantee: several processes may meet a new SQLite store at once; one creates the tables while the
 others wait (without the lock they destroy each other's migration).
 """
 
 import contextlib
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +17,9 @@ from typing import TYPE_CHECKING
 
 from mlops_tasks.doors import is_server
 from mlops_tasks.errors import RegistryError
+from mlops_tasks.patience import may_pass, patient
 from mlops_tasks.registry.closed import require_closed, require_keepable
+from mlops_tasks.registry.endurance import enduring
 from mlops_tasks.settings.schema import StackSettings
 
 if TYPE_CHECKING:
@@ -38,12 +44,21 @@ def reach(stack: StackSettings) -> None:
     if not is_server(stack.tracking_uri):
         return
     try:
-        address = stack.tracking_uri.rstrip("/") + "/health"
-        with contextlib.suppress(urllib.error.HTTPError):  # it answers
-            urllib.request.urlopen(address, timeout=PROBE_SECONDS).close()
-        require_closed(stack)
+        _ask(stack.tracking_uri.rstrip("/") + "/health")
+        patient(require_closed)(stack)
     except (OSError, ValueError) as error:
         raise _unreachable(stack, error) from error
+
+
+@patient
+def _ask(address: str) -> None:
+    """Be content with any answer but that the server is unwell."""
+    try:
+        urllib.request.urlopen(address, timeout=PROBE_SECONDS).close()
+    except urllib.error.HTTPError as answer:
+        with answer:
+            if may_pass(answer):
+                raise
 
 
 def connect(stack: StackSettings) -> "MlflowClient":
@@ -61,7 +76,8 @@ def connect(stack: StackSettings) -> "MlflowClient":
 
     with talking(stack):
         if not stack.tracking_uri.startswith(SQLITE):
-            return MlflowClient(stack.tracking_uri, registry_uri=stack.tracking_uri)
+            client = MlflowClient(stack.tracking_uri, registry_uri=stack.tracking_uri)
+            return enduring(client)
         database = Path(stack.tracking_uri.removeprefix(SQLITE))
         try:
             database.parent.mkdir(parents=True, exist_ok=True)
@@ -75,9 +91,10 @@ def connect(stack: StackSettings) -> "MlflowClient":
                 where=stack.tracking_uri,
                 next_step="set MLOPS_HOME to a folder that you may write to",
             ) from error
-        return client
+        return enduring(client)
 
 
+@patient
 def experiment(client: "MlflowClient", stack: StackSettings, project: str) -> str:
     """The id of the project's experiment, created on first use."""
     from mlflow.exceptions import MlflowException
@@ -97,13 +114,25 @@ def experiment(client: "MlflowClient", stack: StackSettings, project: str) -> st
 @contextlib.contextmanager
 def talking(stack: StackSettings) -> Iterator[None]:
     """Turn whatever MLflow throws inside the block into a `RegistryError`."""
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException  # how a server refuses the files it keeps
-
     try:
         yield
-    except (MlflowException, RequestException) as error:
-        raise _unreachable(stack, error) from error
+    except Exception as error:
+        if isinstance(error, _of_mlflow()):
+            raise _unreachable(stack, error) from error
+        if isinstance(error, _of_stores()):
+            raise RegistryError(
+                f"the artifact store refuses or does not answer: {_sentence(error)}",
+                where=stack.artifact_root,
+                next_step="see that the bucket is there and your credentials are for it: "
+                "`mlops stack check`",
+            ) from error
+        if isinstance(error, ImportError) and error.name == "boto3":
+            raise RegistryError(
+                "the client for artifacts on S3 is not installed",
+                where=stack.artifact_root,
+                next_step='uv add "mlops-tasks[s3]"',
+            ) from error
+        raise
 
 
 @contextlib.contextmanager
@@ -122,10 +151,30 @@ def silent() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def _of_mlflow() -> tuple[type[Exception], ...]:
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException  # how a server refuses the files it keeps
+
+    return MlflowException, RequestException
+
+
+def _of_stores() -> tuple[type[Exception], ...]:
+    """What boto3 throws, if MLflow has loaded it to reach artifacts that no server keeps for it."""
+    kinds = (
+        ("boto3.exceptions", "Boto3Error"),
+        ("botocore.exceptions", "BotoCoreError"),
+        ("botocore.exceptions", "ClientError"),
+    )
+    return tuple(getattr(sys.modules[room], name) for room, name in kinds if room in sys.modules)
+
+
+def _sentence(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def _unreachable(stack: StackSettings, error: Exception) -> RegistryError:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return RegistryError(
-        f"the tracking store refuses or does not answer: {reason}",
+        f"the tracking store refuses or does not answer: {_sentence(error)}",
         where=stack.tracking_uri,
         next_step="start it, or choose another with `stack.tracking_uri=…`",
     )

@@ -29,7 +29,7 @@ def leaderboard(settings: Settings, limit: int = 50) -> tuple[ComparedRun, ...]:
             return ()
         runs = client.search_runs(
             [experiment.experiment_id],
-            "attributes.status = 'FINISHED'",
+            "attributes.status = 'FINISHED' and tags.`mlops.decision` != ''",  # no trials
             order_by=["attributes.start_time DESC"],
             max_results=limit,
         )

@@ -4,13 +4,13 @@ Nothing here fails a training for lack of git: an unknown commit is recorded as 
 auditor sees that.
 """
 
-import platform
 import subprocess
-from importlib.metadata import distributions
 from pathlib import Path
 
 from mlops_tasks import __version__
-from mlops_tasks.artifacts import Code, Dataset, Lineage, digest
+from mlops_tasks.artifacts import Code, Dataset, Lineage
+from mlops_tasks.encoding import digest
+from mlops_tasks.governance.locked_environment import environment_digest, standing
 from mlops_tasks.governance.residency import observed_region
 from mlops_tasks.settings.schema import Settings
 
@@ -44,6 +44,7 @@ def trace(root: str, settings: Settings, data: Dataset, models: Code) -> Lineage
     models
         The project's table of models.
     """
+    environment = standing(Path(root))
     return Lineage(
         git_commit=_git(root, "rev-parse", "HEAD") or "none",
         git_dirty=_git(root, "status", "--porcelain") != "",
@@ -55,18 +56,14 @@ def trace(root: str, settings: Settings, data: Dataset, models: Code) -> Lineage
         library_version=__version__,
         seed=settings.seed,
         region=observed_region(settings.stack),
+        lock_digest=environment.lock_digest,
+        environment_state=environment.state,
     )
 
 
 def config_digest(settings: Settings) -> str:
     """SHA-256 of the configuration without the addresses that differ from machine to machine."""
     return digest(settings.model_dump(mode="json", exclude=MACHINE_SPECIFIC))
-
-
-def environment_digest() -> str:
-    """SHA-256 of the Python version and the name and version of every installed distribution."""
-    packages = {f"{each.name.lower()}=={each.version}" for each in distributions()}
-    return digest([platform.python_version(), *sorted(packages)])
 
 
 def _git(root: str, *words: str) -> str | None:

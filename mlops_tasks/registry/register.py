@@ -21,12 +21,13 @@ from mlops_tasks.artifacts import (
     Evidence,
     Lineage,
     Registration,
-    digest,
 )
 from mlops_tasks.boundaries import boundary
+from mlops_tasks.encoding import digest
 from mlops_tasks.evaluation.report import render_report
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.leases import lease
+from mlops_tasks.governance.locked_environment import NONE
 from mlops_tasks.governance.record import actor, ledger_of, record, witness
 from mlops_tasks.registry.client import connect, experiment, talking
 from mlops_tasks.registry.models import (
@@ -144,6 +145,7 @@ def _on_record(
             "train": evidence.candidate.train.digest,
             "config": lineage.config_digest,
             "environment": lineage.environment_digest,
+            **({"lock": lineage.lock_digest} if lineage.lock_digest != NONE else {}),
             "code": lineage.code_digest,
         },
         facts={
@@ -152,6 +154,7 @@ def _on_record(
             "git_commit": lineage.git_commit,
             "dvc_rev": lineage.dvc_rev,
             "region": lineage.region,
+            "environment_state": lineage.environment_state,
             "seed": str(lineage.seed),
         },
         once=f"{REGISTRATION}:{run_id}",

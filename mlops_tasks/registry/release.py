@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlops_tasks.artifacts import Champion, Evidence, decode, encode
+from mlops_tasks.artifacts import Champion, Evidence
+from mlops_tasks.encoding import decode, encode
 from mlops_tasks.errors import AlteredObject, MlopsError
 from mlops_tasks.governance.bill_of_materials import bill_of_materials, installed
 from mlops_tasks.governance.events import Event
-from mlops_tasks.governance.keys import KeyPair, key_pair
+from mlops_tasks.governance.keys import KeyPair, key_pair, public_key
 from mlops_tasks.governance.model_card import render_card
 from mlops_tasks.governance.model_seal import check_seal, seal
 from mlops_tasks.governance.record import actor, ledger_of, record
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "package"
 SIGNATURE = "package.sig"
+MODELS_KEY = "models"
 EVIDENCE_FILE = "evidence.json"
 MODEL_FILE = "model/model.skops"
 # MLflow itself adds it to a model in a local folder when somebody loads that by alias.
@@ -82,7 +84,7 @@ def write_release(settings: Settings, evidence: Evidence, folder: Path) -> None:
 
 def signing_key(stack: StackSettings) -> KeyPair:
     """The key that seals models."""
-    return key_pair(Path(stack.key_folder), "models", "p256")
+    return key_pair(Path(stack.key_folder), MODELS_KEY, "p256")
 
 
 def current_champion(stack: StackSettings, model: str) -> Champion | None:
@@ -138,7 +140,7 @@ def _verified(client: "MlflowClient", stack: StackSettings, version: "ModelVersi
         except (MlflowException, OSError) as error:
             raise _refused(version, "it is not signed, or its files are gone") from error
         (package / WRITTEN_BY_LOADING).unlink(missing_ok=True)  # from our copy: nothing reads it
-        check_seal(package, signature, signing_key(stack).public)
+        check_seal(package, signature, public_key(Path(stack.key_folder), MODELS_KEY))
         sealed = (package / EVIDENCE_FILE).read_bytes()
         evidence: Evidence = decode(sealed)
         registered = ledger_of(stack).find(f"{REGISTRATION}:{run_id}")

@@ -13,16 +13,16 @@ at any moment the next run gives the bytes that an undisturbed run would have gi
 altered is scored again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mlops_tasks.artifacts import Champion, Columns, Dataset, digest
-from mlops_tasks.data.frames import read_frame
+from mlops_tasks.artifacts import Champion, Columns, Dataset
 from mlops_tasks.data.placement import common_regions
+from mlops_tasks.encoding import digest
 from mlops_tasks.errors import DataError, StorageError
 from mlops_tasks.evaluation.metrics import THRESHOLD
 from mlops_tasks.storage import fetch, put
@@ -30,12 +30,15 @@ from mlops_tasks.training.fit import SCORE, scores_of
 from mlops_tasks.training.model_files import read_model
 
 if TYPE_CHECKING:
+    from pyarrow import Table
+    from pyarrow.parquet import ParquetFile
     from sklearn.base import BaseEstimator
     from upath import UPath
 
 PART_ROWS = 131_072
 BUFFER_BYTES = 1 << 20
 WORK = "scoring"
+PART = ".arrow"
 CONSTANT = ["model_version", "model_digest"]
 # Other versions may score or write with other last bits.
 LIBRARIES = ("mlops-tasks", "polars", "pyarrow", "scikit-learn")
@@ -60,6 +63,21 @@ def score_batch(champion: Champion, rows: Dataset, *, store: str) -> Dataset:
     DataError
         If there are no rows, or not the columns that the model sees.
     """
+    return join_parts(champion, rows, score_parts(champion, rows, store=store), store=store)
+
+
+def parts_of(rows: Dataset) -> int:
+    """How many parts a dataset is scored in."""
+    return -(-rows.rows // PART_ROWS)
+
+
+def score_parts(
+    champion: Champion, rows: Dataset, first: int = 0, end: int | None = None, *, store: str
+) -> tuple[Dataset, ...]:
+    """Score the parts from `first` up to `end`, not included; those that are kept are not again.
+
+    Only the row groups that hold these parts are read. See `score_batch`.
+    """
     regions = common_regions(champion, rows)
     candidate = champion.candidate
     estimator = read_model(candidate.model_uri, candidate.digest)
@@ -67,18 +85,25 @@ def score_batch(champion: Champion, rows: Dataset, *, store: str) -> Dataset:
     done = []
     with fetch(rows.uri, rows.digest) as path:
         needed = _needed(path, candidate.columns)
-        for number, part in enumerate(_parts(path, needed)):
+        for number, part in enumerate(_parts(path, needed, first, end), start=first):
             folder = f"{work}/{number:06d}"
             found = _kept(folder, part.height, regions)
             if found is None:
                 found = _keep(folder, _scored(estimator, part, champion), regions)
             done.append(found)
-    if not done:
+    return tuple(done)
+
+
+def join_parts(
+    champion: Champion, rows: Dataset, parts: Sequence[Dataset], *, store: str
+) -> Dataset:
+    """Make one result of all scored parts, in their order. See `score_batch`."""
+    if not parts:
         raise DataError("there are no rows to score", where=rows.uri, next_step="give it some")
-    uri, content, _ = put(store, lambda file: _join(done, champion, file), ".parquet")
-    _forget(work)
-    count = sum(part.rows for part in done)
-    return Dataset(uri, content, count, done[0].columns, regions, rows.dvc_rev)
+    uri, content, _ = put(store, lambda file: _join(parts, champion, file), ".parquet")
+    _forget(_work_folder(champion, rows, store))
+    count, columns = sum(part.rows for part in parts), (*parts[0].columns, *CONSTANT)
+    return Dataset(uri, content, count, columns, common_regions(champion, rows), rows.dvc_rev)
 
 
 def _work_folder(champion: Champion, rows: Dataset, store: str) -> str:
@@ -102,18 +127,26 @@ def _needed(path: Path, columns: Columns) -> dict[str, pl.DataType]:
     return {name: dtype for name, dtype in schema.items() if name in kept}
 
 
-def _parts(path: Path, needed: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]:
-    """The rows of a file in order, `PART_ROWS` at a time, however they are grouped in it."""
-    from pyarrow.parquet import ParquetFile
-
+def _parts(
+    path: Path, needed: dict[str, pl.DataType], first: int = 0, end: int | None = None
+) -> Iterator[pl.DataFrame]:
+    """Parts of a file in order, `PART_ROWS` rows each, however they are grouped in it."""
     waiting: list[pl.DataFrame] = []
     height = 0
-    # Read ahead, pyarrow would keep all that it has read.
-    with ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
-        for batch in file.iter_batches(PART_ROWS, columns=list(needed)):
+    with _opened(path) as file:
+        rows = file.metadata.num_rows
+        stop = rows if end is None else min(end * PART_ROWS, rows)
+        groups, skipped = _groups(file, first * PART_ROWS, stop)
+        left = max(stop - first * PART_ROWS, 0)
+        # With threads of its own it would wait for those of the model.
+        for batch in file.iter_batches(
+            PART_ROWS, row_groups=groups, columns=list(needed), use_threads=False
+        ):
             frame: Any = pl.from_arrow(batch)
-            waiting.append(frame.select(list(needed)).cast(dict(needed)))
-            height += frame.height
+            skip = min(skipped, frame.height)
+            frame = frame.select(list(needed)).cast(dict(needed))[skip : skip + left]
+            waiting.append(frame)
+            skipped, left, height = skipped - skip, left - frame.height, height + frame.height
             while height >= PART_ROWS:
                 whole = pl.concat(waiting)
                 yield whole[:PART_ROWS]
@@ -122,21 +155,53 @@ def _parts(path: Path, needed: dict[str, pl.DataType]) -> Iterator[pl.DataFrame]
         yield pl.concat(waiting)
 
 
+def _opened(path: Path) -> "ParquetFile":
+    """A file to read in parts, into memory of the C library.
+
+    Other pools give memory back while the model scores: to get it again took as long as to read.
+    """
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    before = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        # Read ahead, pyarrow would keep all that it has read.
+        return ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
+    finally:
+        pa.set_memory_pool(before)
+
+
+def _groups(file: Any, start: int, stop: int) -> tuple[list[int], int]:
+    """The row groups that hold rows from `start` to `stop`, and how many come before `start`."""
+    groups: list[int] = []
+    before = at = 0
+    for number in range(file.num_row_groups):
+        size = file.metadata.row_group(number).num_rows
+        if at < stop and at + size > start:
+            before = before if groups else start - at
+            groups.append(number)
+        at += size
+    return groups, before
+
+
 def _scored(estimator: "BaseEstimator", part: pl.DataFrame, champion: Champion) -> pl.DataFrame:
     return scores_of(estimator, part, champion.candidate.columns).with_columns(
-        (pl.col(SCORE) >= THRESHOLD).cast(pl.Int64).alias("prediction"),
-        pl.lit(champion.version, pl.Int64).alias("model_version"),
-        pl.lit(champion.candidate.digest).alias("model_digest"),
+        (pl.col(SCORE) >= THRESHOLD).cast(pl.Int64).alias("prediction")
     )
 
 
 def _keep(folder: str, part: pl.DataFrame, regions: tuple[str, ...]) -> Dataset:
-    """Keep a finished part, quickly: it is read once, and then gone."""
-    from pyarrow.parquet import write_table
+    """Keep a finished part, quickly: as it lies in memory. It is read once, and then gone."""
+    import pyarrow as pa
 
     table = part.to_arrow(compat_level=pl.CompatLevel.oldest())
-    quick = {"compression": "none", "use_dictionary": CONSTANT, "write_statistics": False}
-    uri, content, _ = put(folder, lambda file: write_table(table, file, **quick), ".parquet")
+
+    def write(path: Path) -> None:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+
+    uri, content, _ = put(folder, write, PART)
     return Dataset(uri, content, part.height, tuple(part.columns), regions)
 
 
@@ -144,12 +209,12 @@ def _kept(folder: str, rows: int, regions: tuple[str, ...]) -> Dataset | None:
     """A part that an earlier run has finished, if its content is still what it was."""
     for file in _files(folder):
         try:
-            frame = read_frame(Dataset(str(file), file.stem, rows, (), regions))
-        except (StorageError, DataError):
+            table = _read(str(file), file.stem)
+        except StorageError:
             file.unlink(missing_ok=True)  # or the good one would be taken to be there already
             continue
-        if frame.height == rows:
-            return Dataset(str(file), file.stem, rows, tuple(frame.columns), regions)
+        if table.num_rows == rows:
+            return Dataset(str(file), file.stem, rows, tuple(table.column_names), regions)
     return None
 
 
@@ -157,22 +222,25 @@ def _files(folder: str) -> list["UPath"]:
     from upath import UPath
 
     try:
-        found = sorted(UPath(folder).glob("*/*.parquet"), key=str)
+        found = sorted(UPath(folder).glob(f"*/*{PART}"), key=str)
     except FileNotFoundError:
         return []
     return [file for file in found if file.parent.name == file.stem[:2]]  # not one being written
 
 
-def _join(parts: list[Dataset], champion: Champion, file: Path) -> None:
-    from pyarrow.parquet import ParquetWriter, read_table
+def _join(parts: Sequence[Dataset], champion: Champion, file: Path) -> None:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
 
     writer: ParquetWriter | None = None
-    values = (str(champion.version), champion.candidate.digest)
-    said = dict(zip(CONSTANT, values, strict=True))
+    version, digest = champion.version, champion.candidate.digest
+    constant = [pa.scalar(version, pa.int64()), pa.scalar(digest, pa.large_string())]
+    said = dict(zip(CONSTANT, (str(version), digest), strict=True))
     try:
         for part in parts:
-            with fetch(part.uri, part.digest) as path:
-                table = read_table(path)
+            table = _read(part.uri, part.digest)
+            for name, value in zip(CONSTANT, constant, strict=True):
+                table = table.append_column(name, pa.repeat(value, table.num_rows))
             if writer is None:
                 metadata = (table.schema.metadata or {}) | said
                 schema = table.schema.with_metadata(metadata)
@@ -182,6 +250,14 @@ def _join(parts: list[Dataset], champion: Champion, file: Path) -> None:
     finally:
         if writer is not None:
             writer.close()
+
+
+def _read(uri: str, digest: str) -> "Table":
+    """A finished part, verified."""
+    import pyarrow as pa
+
+    with fetch(uri, digest) as path, pa.OSFile(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
 
 
 def _forget(work: str) -> None:

@@ -5,11 +5,11 @@ threads, leaves Hydra's global state as it found it, and every refusal names fil
 what is allowed.
 """
 
-import difflib
+import contextlib
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,22 @@ from pydantic import ValidationError
 
 from mlops_tasks.environment import home
 from mlops_tasks.errors import ResidencyRefused, SettingsError
+from mlops_tasks.settings.choices import option_file, refuse_missing_options
+from mlops_tasks.settings.choices import options as options
+from mlops_tasks.settings.refusals import first_line, not_composed, not_valid
 from mlops_tasks.settings.schema import Settings
 
 _HYDRA_IS_NOT_THREAD_SAFE = threading.Lock()
+_READS_ENVIRONMENT = re.compile(r"\$\{\s*oc\.env\s*:\s*([A-Za-z_]\w*)\s*([,}])")
 
 
-def compose(root: Path, overrides: Sequence[str] = (), *, placed: bool = True) -> Settings:
+def compose(
+    root: Path,
+    overrides: Sequence[str] = (),
+    *,
+    placed: bool = True,
+    stand_ins: Mapping[str, str] | None = None,
+) -> Settings:
     """Compose and validate a project's configuration.
 
     Parameters
@@ -34,6 +44,8 @@ def compose(root: Path, overrides: Sequence[str] = (), *, placed: bool = True) -
         Hydra overrides such as `model=forest` or `data.split.comparison_fraction=0.3`.
     placed
         Whether to check where data would be; False for what handles none, as a rollback.
+    stand_ins
+        Values for environment variables that are not set, to look at the rest of a configuration.
 
     Raises
     ------
@@ -42,18 +54,12 @@ def compose(root: Path, overrides: Sequence[str] = (), *, placed: bool = True) -
     ResidencyRefused
         If data would be where it may not be, with every reason.
     """
-    conf = root / "conf"
-    if not (conf / "config.yaml").is_file():
-        raise SettingsError(
-            "there is no configuration here",
-            where=str(conf / "config.yaml"),
-            next_step="change into a generated project, or name one with --project",
-        )
-    plain, files = _compose_plain(conf, list(overrides))
+    conf = _conf(root)
+    plain, files = _compose_plain(conf, list(overrides), stand_ins or {})
     try:
         settings = Settings.model_validate(plain)
     except ValidationError as error:
-        raise _explain(error, files, conf) from error
+        raise not_valid(error, files, conf) from error
     if placed and settings.misplaced:
         raise ResidencyRefused(
             "; ".join(settings.misplaced),
@@ -89,24 +95,68 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
         ]
     except HydraException as error:
         raise SettingsError(
-            _first_line(error),
+            first_line(error),
             where="sweep overrides",
             next_step="for example: `mlops train -m model=linear,forest seed=1,2`",
         ) from error
     return [list(combination) for combination in product(*choices)]
 
 
-def options(root: Path) -> dict[str, list[str]]:
-    """The groups below `conf/`, each with the names that can be chosen."""
-    return {
-        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
-        for folder in sorted((root / "conf").iterdir())
-        if folder.is_dir()
-    }
+def environment_read(root: Path, overrides: Sequence[str] = ()) -> dict[str, bool]:
+    """Names of the environment variables that a configuration reads, `MLOPS_HOME` left out.
+
+    Returns
+    -------
+    dict of str to bool
+        In alphabetical order; True for those that have no default in the configuration.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be composed.
+    """
+    found: dict[str, bool] = {}
+    with _composed(_conf(root), list(overrides)) as (composed, _):
+        for text in _texts(composed):
+            for name, end in _READS_ENVIRONMENT.findall(text):
+                found[name] = found.get(name, False) or end == "}"
+    return {name: found[name] for name in sorted(found) if name != "MLOPS_HOME"}
 
 
-def _compose_plain(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], dict[str, Path]]:
+def _conf(root: Path) -> Path:
+    conf = root / "conf"
+    if not (conf / "config.yaml").is_file():
+        raise SettingsError(
+            "there is no configuration here",
+            where=str(conf / "config.yaml"),
+            next_step="change into a generated project, or name one with --project",
+        )
+    return conf
+
+
+def _compose_plain(
+    conf: Path, overrides: list[str], stand_ins: Mapping[str, str]
+) -> tuple[dict[str, Any], dict[str, Path]]:
     """The resolved configuration, and the file that each chosen group came from."""
+    from omegaconf import OmegaConf
+
+    with _composed(conf, overrides) as (composed, chosen), _lent(stand_ins):
+        plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    files = {"": conf / "config.yaml"} | {
+        str(group): option_file(conf, group, choice)
+        for group, choice in chosen.items()
+        if choice and not str(group).startswith("hydra/")
+    }
+    return {str(key): value for key, value in plain.items()}, files
+
+
+@contextlib.contextmanager
+def _composed(conf: Path, overrides: list[str]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The configuration before its interpolations are resolved, and the option of each group.
+
+    What goes wrong inside the block is told as an error of the configuration.
+    """
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -126,22 +176,45 @@ def _compose_plain(conf: Path, overrides: list[str]) -> tuple[dict[str, Any], di
                     "config", overrides=_lenient(overrides, conf), return_hydra_config=True
                 )
                 chosen: Any = OmegaConf.to_container(composed.hydra.runtime.choices)
-                _refuse_missing_options(chosen, conf)
+                refuse_missing_options(chosen, conf)
                 with read_write(composed), open_dict(composed):
                     del composed["hydra"]
-                plain = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+                yield composed, chosen
         # ValueError: a file that is not UTF-8, a group that is null
         except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-            raise _unknown(error, conf) from error
+            raise not_composed(error, conf) from error
         finally:
             GlobalHydra.instance().hydra = before
-    assert isinstance(plain, dict)
-    files = {"": conf / "config.yaml"} | {
-        str(group): _option_file(conf, group, choice)
-        for group, choice in chosen.items()
-        if choice and not str(group).startswith("hydra/")
-    }
-    return {str(key): value for key, value in plain.items()}, files
+
+
+@contextlib.contextmanager
+def _lent(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the time of the block; those that are set are left alone."""
+    lent = {name: value for name, value in values.items() if not os.environ.get(name)}
+    before = {name: os.environ.get(name) for name in lent}
+    os.environ.update(lent)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _texts(composed: Any) -> Iterator[str]:
+    """Every text in a configuration, as it is written."""
+    from omegaconf import OmegaConf
+
+    def within(value: Any) -> Iterator[str]:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            for each in value.values() if isinstance(value, dict) else value:
+                yield from within(each)
+
+    return within(OmegaConf.to_container(composed, resolve=False))
 
 
 def _refuse_hydras_own_keys(overrides: list[str], conf: Path) -> None:
@@ -159,24 +232,6 @@ def _refuse_hydras_own_keys(overrides: list[str], conf: Path) -> None:
         )
 
 
-def _refuse_missing_options(chosen: dict[str, Any], conf: Path) -> None:
-    """Hydra itself says nothing where an `optional` group is given an option that is not there."""
-    known = options(conf.parent)
-    for group, choice in chosen.items():
-        if choice is None or group not in known:
-            continue
-        if not _option_file(conf, group, choice).is_file():
-            raise SettingsError(
-                f"{group} = {choice!r}: no such option{_did_you_mean(str(choice), known[group])}",
-                where=str(conf / group),
-                next_step=f"choose from {', '.join(known[group])}",
-            )
-
-
-def _option_file(conf: Path, group: str, choice: str) -> Path:
-    return conf / group / f"{choice.removesuffix('.yaml')}.yaml"
-
-
 def _lenient(overrides: list[str], conf: Path) -> list[str]:
     """Let every value be set, also one that no file mentions: our own schema refuses the unknown.
 
@@ -192,81 +247,3 @@ def _lenient(overrides: list[str], conf: Path) -> list[str]:
         plain = override.type == OverrideType.CHANGE and override.key_or_group not in groups
         lenient.append(f"++{text}" if plain and not text.startswith("+") else text)
     return lenient
-
-
-def _unknown(error: Exception, conf: Path) -> SettingsError:
-    """What Hydra itself refuses: an option of a group that does not exist, bad grammar."""
-    told: BaseException = error
-    while not str(told).strip() and told.__cause__ is not None:
-        told = told.__cause__
-    text = " ".join(str(told).partition("Config search path")[0].split())[:300]
-    group, _, name = str(getattr(error, "missing_cfg_file", "")).rpartition("/")
-    return SettingsError(
-        text + _did_you_mean(name, options(conf.parent).get(group, [])),
-        where=str(conf),
-        next_step=f"choose from {_choices(conf)}",
-    )
-
-
-def _choices(conf: Path) -> str:
-    groups = options(conf.parent)
-    return "; ".join(f"{group}: {', '.join(names)}" for group, names in groups.items())
-
-
-def _explain(error: ValidationError, files: dict[str, Path], conf: Path) -> SettingsError:
-    """Every problem pydantic found, each with its key, value, file and what is allowed."""
-    lines, places = [], []
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"])
-        line = f"{key}: {problem['msg']}"
-        if problem["type"] == "extra_forbidden":
-            line = f"{key} = {_short(problem['input'])}: no such key"
-            line += _did_you_mean(str(problem["loc"][-1]), _leaf_keys(Settings))
-        elif problem["type"] != "missing":
-            line = f"{key} = {_short(problem['input'])}: {problem['msg']}"
-        lines.append(line)
-        places += _places(problem["loc"], files)
-    return SettingsError(
-        "the configuration is not valid: " + "; ".join(lines),
-        where=", ".join(dict.fromkeys(places)) + " or an override",
-        next_step=f"correct it and look with `mlops config`; the groups are {_choices(conf)}",
-    )
-
-
-def _places(loc: tuple[int | str, ...], files: dict[str, Path]) -> list[str]:
-    """The chosen files that mention the key, or the file where it belongs.
-
-    Besides the file of its group these are files that may set any key: `config.yaml`, experiments.
-    """
-    group, key = (str(loc[0]), str(loc[-1])) if loc else ("", "")
-    own = files.get(group, files[""])
-    if len(loc) == 1 and group in files:
-        return [str(own)]
-    able = [own, *(file for name, file in files.items() if name not in Settings.model_fields)]
-    texts = {file: file.read_text(encoding="utf-8") for file in able if file.is_file()}
-    mentioned = re.compile(rf"\b{re.escape(key)}\b")
-    found = [str(file) for file, text in texts.items() if mentioned.search(text)]
-    return list(dict.fromkeys(found)) or [str(own)]
-
-
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
-def _leaf_keys(model: Any) -> list[str]:
-    names: list[str] = []
-    for name, info in model.model_fields.items():
-        names.append(name)
-        if hasattr(info.annotation, "model_fields"):
-            names.extend(_leaf_keys(info.annotation))
-    return names
-
-
-def _short(value: object, limit: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), repr(error))

@@ -4,6 +4,7 @@ Written once in `conf/stack/*.yaml`, for every platform in the same words. What 
 of them is `infrastructure`'s affair.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,3 +59,21 @@ class RunnerSettings(_Frozen):
     kind: Literal["threads", "dask", "ray"] = "threads"
     address: str = ""
     workers: int = Field(default=2, ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where a stack keeps data and what is made of it; any fsspec URI."""
+
+    store: str
+    predictions: str
+    artifact_root: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """Where a stack keeps its runs, its models' names and the record of who did what."""
+
+    uri: str
+    ledger: str
+    anchor: str

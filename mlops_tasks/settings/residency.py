@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from pydantic import BaseModel, ConfigDict
 
@@ -166,7 +166,17 @@ def _place(uri: str) -> tuple[str, str, str]:
     host, _, path = rest.partition("?")[0].partition("/")
     if scheme in WITH_USERS:
         host = host.rpartition("@")[2]
+    if scheme == "postgresql" and (elsewhere := _overriding_hosts(rest)):
+        if not host and len(elsewhere) == 1 and elsewhere[0].startswith("/"):
+            return "", "", _on_disk(elsewhere[0])  # a socket in a folder of this machine
+        host = ",".join([host, *elsewhere])
     return scheme, host.lower(), posixpath.normpath(f"/{unquote(path).lstrip('/')}")
+
+
+def _overriding_hosts(rest: str) -> list[str]:
+    """Servers that the query of a PostgreSQL URL names; drivers prefer them to the one before."""
+    query = parse_qs(rest.partition("?")[2], keep_blank_values=True)
+    return [each for name in ("host", "hostaddr", "service") for each in query.get(name, [])]
 
 
 def _on_disk(path: str) -> str:

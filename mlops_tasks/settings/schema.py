@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlops_tasks.settings.approval import ApprovalSettings, Stage
-from mlops_tasks.settings.infrastructure import ComputeTarget, RunnerSettings
+from mlops_tasks.settings.infrastructure import ComputeTarget, RunnerSettings, Storage, Tracking
 from mlops_tasks.settings.monitoring import MonitoringSettings
 from mlops_tasks.settings.residency import (
     Regions,
@@ -18,6 +18,7 @@ from mlops_tasks.settings.residency import (
     violations,
 )
 from mlops_tasks.settings.serving import ServingSettings
+from mlops_tasks.settings.tuning import TuningSettings
 
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 PRIMARY_METRICS = Literal["roc_auc", "average_precision", "log_loss", "brier_score", "accuracy"]
@@ -108,6 +109,16 @@ class StackSettings(_Frozen):
     key_folder: str = Field(min_length=1)
 
     @property
+    def storage(self) -> Storage:
+        """Where data, models and predictions are kept."""
+        return Storage(self.store, self.predictions, self.artifact_root)
+
+    @property
+    def tracking(self) -> Tracking:
+        """Where runs and events are kept."""
+        return Tracking(self.tracking_uri, self.ledger, self.anchor)
+
+    @property
     def places(self) -> dict[str, str]:
         """Where data, models and scores are kept; ledger and anchor hold digests only."""
         names = ("tracking_uri", "artifact_root", "store", "predictions")
@@ -130,8 +141,9 @@ class PolicySettings(_Frozen):
 
     `thresholds` maps a metric to the worst value allowed (its better end of the interval does not
     count: the point estimate must meet it). `margin` is how much worse than the champion, in the
-    primary metric, the lower end of the interval of the difference may be. `residency` says for
-    each classification of data where it may be, see `settings.residency`.
+    primary metric, the lower end of the interval of the difference may be. `environment` says what
+    becomes of a run in another environment than the locked one. `residency` says for each
+    classification of data where it may be, see `settings.residency`.
     """
 
     minimum_rows: int = Field(default=1000, ge=1)
@@ -142,6 +154,7 @@ class PolicySettings(_Frozen):
     margin: float = Field(default=0.005, ge=0.0)
     maximum_latency_ms: float | None = Field(default=None, gt=0.0)
     maximum_size_mib: float | None = Field(default=None, gt=0.0)
+    environment: Literal["warn", "refuse", "ignore"] = "warn"
     approval: ApprovalSettings = ApprovalSettings()
     residency: dict[str, ResidencyRule] = {}
 
@@ -166,6 +179,7 @@ class Settings(_Frozen):
     evaluation: EvaluationSettings = EvaluationSettings()
     serving: ServingSettings = ServingSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
+    tuning: TuningSettings = TuningSettings()
     card: CardSettings = CardSettings()
 
     @property

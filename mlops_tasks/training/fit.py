@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from mlops_tasks.artifacts import Candidate, Code, Columns, Dataset, Split
-from mlops_tasks.data.frames import read_frame, write_frame
-from mlops_tasks.data.placement import common_regions
+from mlops_tasks.artifacts import Candidate, Code, Columns, Split
+from mlops_tasks.data.frames import read_frame
 from mlops_tasks.errors import TrainingError
 from mlops_tasks.references import load
 from mlops_tasks.settings.schema import ModelSettings
 from mlops_tasks.storage import put
-from mlops_tasks.training.model_files import read_model, write_model
+from mlops_tasks.training.model_files import write_model
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -124,21 +123,3 @@ def scores_of(estimator: "BaseEstimator", frame: pl.DataFrame, columns: Columns)
     probabilities: Any = estimator.predict_proba(frame.select(columns.features))
     kept = [*columns.key, *([columns.target] if columns.target in frame.columns else [])]
     return frame.select(kept).with_columns(pl.Series(SCORE, probabilities[:, 1]))
-
-
-def score(candidate: Candidate, rows: Dataset, *, store: str) -> Dataset:
-    """Score every row of a dataset with a candidate's verified model file.
-
-    Raises
-    ------
-    StorageError
-        If the model or the rows are gone or altered.
-    """
-    estimator = read_model(candidate.model_uri, candidate.digest)
-    frame = read_frame(rows)
-    return write_frame(
-        scores_of(estimator, frame, candidate.columns),
-        store,
-        regions=common_regions(candidate, rows),
-        dvc_rev=rows.dvc_rev,
-    )

@@ -77,7 +77,7 @@ def canonical_skops(data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     schema = json.loads(members.pop("schema.json"))
-    ids: dict[int, int] = {}
+    ids: dict[int | str, int] = {}
     names: dict[str, str] = {}
     renamed = _rename(schema, ids, names)
     out = io.BytesIO()
@@ -89,7 +89,7 @@ def canonical_skops(data: bytes) -> bytes:
     return out.getvalue()
 
 
-def _rename(node: Any, ids: dict[int, int], names: dict[str, str]) -> Any:
+def _rename(node: Any, ids: dict[int | str, int], names: dict[str, str]) -> Any:
     if isinstance(node, list):
         return [_rename(item, ids, names) for item in node]
     if not isinstance(node, dict):
@@ -97,7 +97,9 @@ def _rename(node: Any, ids: dict[int, int], names: dict[str, str]) -> Any:
     out = {}
     for key, value in node.items():
         if key == "__id__":
-            value = ids.setdefault(value, len(ids))
+            # Whether equal texts and numbers are one object is chance: they share no id.
+            plain = node.get("__loader__") == "JsonNode"
+            value = ids.setdefault(f"plain {len(ids)}" if plain else value, len(ids))
         elif key == "file" and isinstance(value, str) and re.fullmatch(r"\d+\.\w+", value):
             value = names.setdefault(value, f"{len(names)}{Path(value).suffix}")
         else:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlops_tasks.artifacts import digest
+from mlops_tasks.encoding import digest
 from mlops_tasks.errors import ApprovalRefused
 from mlops_tasks.governance.approvals import Request, Standing, statement
 from mlops_tasks.governance.events import Event

@@ -182,7 +182,11 @@ GIVEN: dict[str, dict[str, Any]] = {
     "fit": {"split": Split(EU, EU, COLUMNS, "time"), "models": None, "model": None, "seed": 1},
     "evaluate": {"candidate": EVIDENCE.candidate, "comparison": EU, "settings": None},
     "compare": {"evaluation": EVIDENCE.evaluation, "rivals": {}, "comparison": EU},
+    "windows": {"rows": EU, "contract": None, "data": None, "windows": 2, "sliding": False},
+    "try parameters": {"split": Split(EU, EU, COLUMNS, "time"), "models": None, "trials": 1},
+    "backtest": {"splits": [Split(EU, EU, COLUMNS, "time")]},
     "score": {"champion": None, "rows": EU},
+    "score parts": {"champion": None, "rows": EU},
     "gate": {"candidate": EVIDENCE.candidate},
     "lineage": {"data": EU},
     "register": {"candidate": EVIDENCE.candidate},
@@ -196,8 +200,8 @@ ALL = {each.name: each for each in vars(tasks).values() if hasattr(each, "cache_
 ALL = {name: each for name, each in ALL.items() if hasattr(each, "fn")}
 
 
-def test_the_tasks_without_data_are_three() -> None:
-    assert set(ALL) - set(GIVEN) == {"call", "champion", "propose"}
+def test_the_tasks_without_data_are_four() -> None:
+    assert set(ALL) - set(GIVEN) == {"call", "champion", "propose", "show"}
 
 
 @pytest.mark.parametrize("name", GIVEN)

@@ -12,9 +12,10 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from mlops_tasks.artifacts import Interval, canonical, digest
+from mlops_tasks.artifacts import Interval
 from mlops_tasks.drift.profile import Counts, Profile, count, profile_of
 from mlops_tasks.drift.verdict import ColumnDrift, DriftReport, compare
+from mlops_tasks.encoding import canonical, digest
 from mlops_tasks.monitoring.drift_section import MOST_COLUMNS
 from mlops_tasks.monitoring.estimation import calibrate, estimate
 from mlops_tasks.monitoring.figures import metrics_of, strength

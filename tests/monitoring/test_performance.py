@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from mlops_tasks.data.frames import read_frame
 from mlops_tasks.errors import DataError
 from mlops_tasks.evaluation.bootstrap import intervals
 from mlops_tasks.evaluation.calibration import calibration_bins
 from mlops_tasks.evaluation.metrics import METRICS
-from mlops_tasks.evaluation.slices import slice_scores
+from mlops_tasks.evaluation.slices import cuts_of, slice_scores
 from mlops_tasks.monitoring import performance
 from mlops_tasks.monitoring.performance import realised
 from mlops_tasks.serving.prediction_log.records import FEATURE
@@ -162,3 +163,20 @@ def test_labels_are_counted_as_by_hand(pairs: list[tuple[float, int | None]]) ->
     assert found.coverage == (len(known) / len(pairs) if pairs else 0.0)
     if known:
         assert found.labelled_mean_score == pytest.approx(np.mean([score for score, _ in known]))
+
+
+def test_slices_of_two_windows_are_cut_where_the_champion_was_judged(
+    rows: pl.DataFrame, live: Live
+) -> None:
+    """Else "below 400 miles" would mean other flights in every window."""
+    judged = read_frame(live.evaluation.comparison)
+    cuts = cuts_of(judged, MEASURE.slices)
+    far = rows.with_columns(pl.col("feature.distance_miles") + 500)
+    names = {each.level for each in live.evaluation.slices if each.column == "distance_miles"}
+    for window in (rows, far):
+        found = realised(window, MEASURE, **RULES, cuts=cuts).slices
+        assert {each.level for each in found if each.column == "distance_miles"} <= names
+    (far_ones,) = [each for each in found if each.level.endswith("and above")]
+    assert far_ones.rows > 300, "most flights are far ones now"
+    own = realised(far, MEASURE, **RULES).slices
+    assert {each.level for each in own if each.column == "distance_miles"} != names

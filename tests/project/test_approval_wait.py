@@ -60,7 +60,7 @@ def until(ours: Generated, name: str, wanted: str) -> None:
 
 def deployed_training(ours: Generated, overrides: list[str]) -> str:
     """The name of the flow run."""
-    words = ("prefect", "deployment", "run", "train/train")
+    words = ("prefect", "deployment", "run", "train/flight-delay")
     started = ours.run(*words, "--param", f"overrides={json.dumps(overrides)}").stdout
     return next(line for line in started.splitlines() if "Created flow run" in line).split("'")[1]
 

@@ -21,8 +21,8 @@ def test_a_worker_runs_the_deployment_with_the_same_result(
     ours.run(*pool)
     ours.run("prefect", "--no-prompt", "deploy", "--all", PROJECT_ROOT=str(project.root))
     listed = ours.run("prefect", "deployment", "ls").stdout
-    assert "train/train" in listed
-    assert "score/score" in listed
+    assert "train/flight-delay" in listed
+    assert "score/flight-delay" in listed
 
     worker = subprocess.Popen(
         [str(project.programs / "prefect"), "worker", "start", "--pool", "local"],
@@ -36,7 +36,7 @@ def test_a_worker_runs_the_deployment_with_the_same_result(
             "prefect",
             "deployment",
             "run",
-            "train/train",
+            "train/flight-delay",
             "--param",
             'overrides=["model=linear"]',
             "--watch",

@@ -11,9 +11,13 @@ from tests.conftest import Generated
 pytestmark = pytest.mark.slow
 
 
+WRITTEN_BY_TOOLS = re.compile(r".*\.parquet|uv\.lock|\.dvc/.*|\.dvcignore|.*\.dvc|data/\.gitignore")
+
+
 def read_by_a_person(project: Generated) -> list[Path]:
+    """All files but data and what `uv lock`, `dvc init` and `dvc add` write themselves."""
     listed = project.run("git", "ls-files").stdout.split()
-    return [project.root / name for name in listed if not name.endswith((".parquet", "uv.lock"))]
+    return [project.root / name for name in listed if not WRITTEN_BY_TOOLS.fullmatch(name)]
 
 
 def test_a_person_has_little_to_read_and_nothing_to_do(project: Generated) -> None:

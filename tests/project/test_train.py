@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from mlops_tasks.artifacts import decode
+from mlops_tasks.encoding import decode
 from tests.conftest import Generated
 
 pytestmark = pytest.mark.slow
@@ -76,6 +76,8 @@ def test_lineage_leads_back_to_commit_data_config_and_environment(
     for name in ("data_digest", "config_digest", "environment_digest", "code_digest"):
         assert len(tags[f"mlops.{name}"]) == 64
         assert run.data.tags[f"mlops.{name}"] == tags[f"mlops.{name}"]
+    assert len(tags["mlops.lock_digest"]) == 64
+    assert tags["mlops.environment_state"] == "as locked"
     assert tags["mlops.seed"] == "20130101"
     assert tags["mlops.region"] == "local"
     assert tags["mlops.candidate_digest"] == forest["candidate_digest"]

@@ -87,6 +87,15 @@ def test_an_approval_under_other_signers_is_not_used(life: Life) -> None:
     assert life.aliases(PROD).champion is None
 
 
+def test_where_nobody_is_listed_nobody_signs(life: Life) -> None:
+    life.promote(to="prod")
+    (life.root / "allowed_signers").unlink()
+
+    with pytest.raises(ApprovalRefused):
+        life.approve("ada", PROD)
+    assert life.promote(to="prod").standing == "waiting"
+
+
 def test_an_edit_between_check_and_use_is_noticed_under_the_lease(
     life: Life, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,14 +13,15 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from pydantic import ValidationError
 
-from mlops_tasks.artifacts import digest
+from mlops_tasks.encoding import digest
 from mlops_tasks.errors import SettingsError
 from mlops_tasks.settings import Settings
 from mlops_tasks.settings.compose import compose, expand, options
 
 GROUPS = (
     "data: flights; experiment: quick; model: boosting, forest, linear, tree; "
-    "monitoring: default; policy: default; stack: local"
+    "monitoring: default; policy: default; "
+    "stack: aws, azure, gcp, kubernetes, local, team; tuning: default"
 )
 
 
@@ -104,7 +105,8 @@ def test_options_are_those_of_the_folders(root: Path) -> None:
         "model": ["boosting", "forest", "linear", "tree"],
         "monitoring": ["default"],
         "policy": ["default"],
-        "stack": ["local"],
+        "stack": ["aws", "azure", "gcp", "kubernetes", "local", "team"],
+        "tuning": ["default"],
     }
 
 

@@ -183,6 +183,22 @@ def test_only_the_chosen_ci_remains(desk: "Desk", ci: str, kept: str, removed: s
     assert not (project / removed).exists()
 
 
+@pytest.mark.parametrize("ci", ["github", "gitlab"])
+def test_ci_installs_what_is_locked(desk: "Desk", ci: str) -> None:
+    project = desk.make(ci=ci)
+    if ci == "github":
+        said = yaml.safe_load((project / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+        variables = said["env"]
+    else:
+        variables = yaml.safe_load((project / ".gitlab-ci.yml").read_text("utf-8"))["check"]
+        variables = variables["variables"]
+    desk.env |= {name: value for name, value in variables.items() if name.startswith("UV_")}
+    done = desk.run(sys.executable, "-m", "uv", "run", "python", "-c", "pass", cwd=project)
+    assert done.returncode != 0
+    assert "uv.lock" in done.stderr
+    assert not (project / "uv.lock").exists()
+
+
 def test_repository_url_is_origin_and_project_url(desk: "Desk") -> None:
     url = "https://github.com/acme/flights.git"
     project = desk.make(repository_url=url)
@@ -214,7 +230,7 @@ def test_cloud_remote_needs_its_extra_and_leaves_the_push(desk: "Desk", scheme: 
     (library,) = [
         each for each in pyproject(project)["project"]["dependencies"] if "mlops-tasks" in each
     ]
-    assert library == f"mlops-tasks[{scheme},serving]"
+    assert library == f"mlops-tasks[{scheme},serving,tuning]"
 
 
 @pytest.mark.parametrize("name", ["dvc-store", "with space", "Ünï", "a=b@c+(d)"])
@@ -529,7 +545,7 @@ def test_the_command_that_is_announced_replaces_the_pin(desk: "Desk", hosted: "H
     library = f"mlops-tasks @ git+{hosted.url}"
     desk.ok(sys.executable, "-m", "uv", "add", "--frozen", library, "--tag", "v1.0", cwd=project)
     assert pin(project) == {"git": hosted.url, "tag": "v1.0"}
-    assert "mlops-tasks[s3,serving]" in pyproject(project)["project"]["dependencies"]
+    assert "mlops-tasks[s3,serving,tuning]" in pyproject(project)["project"]["dependencies"]
 
 
 # ---- data versions

@@ -8,7 +8,7 @@
     GET  /readyz        there is a champion and it answers            open
 
 Guarantees, each held by a test: what a client sends is never answered with a 500; every refusal is
-JSON; without a file of keys only a local stack is served, and it lets in everybody.
+JSON; without a file of keys only a local stack is served, to everybody until there is one.
 """
 
 import contextlib
@@ -61,8 +61,8 @@ def application(settings: Settings, options: Options | None = None) -> "Applicat
     return Application(settings, options, key_ring(settings.stack, options))
 
 
-def key_ring(stack: StackSettings, options: Options) -> KeyRing | None:
-    """The keys of a server; None where everybody may ask.
+def key_ring(stack: StackSettings, options: Options) -> KeyRing:
+    """The keys of a server.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def key_ring(stack: StackSettings, options: Options) -> KeyRing | None:
     if file.exists():
         return KeyRing(file)
     if options.keys is None and is_local(stack):
-        return None
+        return KeyRing(file, open_without=True)
     raise SettingsError(
         "there are no API keys, so anybody could ask",
         where=str(file),
@@ -89,10 +89,10 @@ class Application:
     settings, options
         As for `application`.
     keys
-        Who may ask; None lets in everybody.
+        Who may ask.
     """
 
-    def __init__(self, settings: Settings, options: Options, keys: KeyRing | None) -> None:
+    def __init__(self, settings: Settings, options: Options, keys: KeyRing) -> None:
         self.failed: MlopsError | None = None
         self._settings = settings
         self._options = options

@@ -37,7 +37,7 @@ class Endpoints:
     slot, answers
         Hold the versions that answer, and let them.
     keys
-        Who may ask; None lets in everybody.
+        Who may ask.
     options, metrics
         Limits, and where rows are counted.
     """
@@ -46,7 +46,7 @@ class Endpoints:
         self,
         slot: Slot,
         answers: Answers,
-        keys: KeyRing | None,
+        keys: KeyRing,
         options: Options,
         metrics: Metrics,
     ) -> None:
@@ -117,7 +117,8 @@ class Endpoints:
         """The document of what answers."""
         self._admit(dict(request.scope["headers"]), *SCOPES)
         served = self._champion(request)
-        found = document(served.model, served.version, served.schema, locked=self._keys is not None)
+        locked = not self._keys.lets_in_everybody
+        found = document(served.model, served.version, served.schema, locked=locked)
         return Response(self._encode(found), media_type=JSON)
 
     async def metrics(self, request: Request) -> Response:
@@ -144,7 +145,7 @@ class Endpoints:
         return Response(self._encode(health), status, media_type=JSON)
 
     def _admit(self, headers: dict[bytes, bytes], *scopes: str) -> None:
-        if self._keys is None:
+        if self._keys.lets_in_everybody:
             return
         holder = self._keys.holder(headers.get(b"authorization", b""))
         if holder is None:

@@ -5,7 +5,7 @@ which is enough for a secret that nobody can guess. Keys that sign models are `g
 
 Guarantees, each held by a test: the secret is shown once and lies nowhere; it is compared in
 constant time; a key that was revoked is refused by a running server at once; a file that cannot be
-read lets in nobody.
+read lets in nobody; a server that began without a file shuts as soon as there is one, for good.
 """
 
 import hashlib
@@ -137,12 +137,34 @@ def read_keys(file: Path) -> list[ApiKey]:
 
 
 class KeyRing:
-    """The keys of a file, as they are now."""
+    """The keys of a file, as they are now.
 
-    def __init__(self, file: Path) -> None:
+    Parameters
+    ----------
+    file
+        Where they are kept.
+    open_without
+        Let in everybody until there is such a file.
+    """
+
+    def __init__(self, file: Path, *, open_without: bool = False) -> None:
         self._file = file
+        self._open = open_without
         self._stamp: tuple[int, int, int] | None = None
         self._keys: dict[str, ApiKey] = {}
+
+    @property
+    def lets_in_everybody(self) -> bool:
+        """Whether no key is needed: there has never been a file. Looks for it each time."""
+        if self._open:
+            try:
+                self._file.lstat()
+                self._open = False
+            except FileNotFoundError:
+                pass
+            except OSError:  # there may be one
+                self._open = False
+        return self._open
 
     def holder(self, header: bytes) -> ApiKey | None:
         """Whose key an `Authorization` header holds, or None."""

@@ -13,7 +13,7 @@ import polars as pl
 from mlops_tasks.errors import DataError, StorageError
 from mlops_tasks.serving.prediction_log.places import LABELS, OURS, Place, place_of, publish
 from mlops_tasks.serving.prediction_log.reader import read_parquet
-from mlops_tasks.serving.prediction_log.records import MOMENT
+from mlops_tasks.serving.prediction_log.records import LABEL, MOMENT
 from mlops_tasks.serving.prediction_log.sealing import as_parquet
 from mlops_tasks.settings.schema import Settings
 
@@ -22,11 +22,11 @@ STAMP = "%Y%m%dT%H%M%S%f"
 COLUMNS: dict[str, pl.DataType] = {
     "request_id": pl.String(),
     "row": pl.Int32(),
-    "label": pl.Int64(),
+    LABEL: pl.Int64(),
     "time": MOMENT,
     "arrived": MOMENT,
 }
-_FORM = "columns are request_id, row (if not 0), label (a whole number) and time (if known)"
+_FORM = "columns are request_id, row (if not 0), label (0 or 1) and time (if known)"
 
 
 def add_labels(settings: Settings, model: str, frame: pl.DataFrame) -> int:
@@ -39,7 +39,7 @@ def add_labels(settings: Settings, model: str, frame: pl.DataFrame) -> int:
     model
         The registered name.
     frame
-        `request_id`, `label` (whole number or boolean), `row` (0 where it is not given) and `time`
+        `request_id`, `label` (0, 1 or boolean), `row` (0 where it is not given) and `time`
         (when it was known; that of its arrival where it is not given).
 
     Returns
@@ -106,7 +106,7 @@ def labelled(predictions: pl.DataFrame, labels: pl.DataFrame) -> pl.DataFrame:
         As `read_labels` gives them; or not yet reduced to the latest, in order of arrival.
     """
     time = pl.coalesce("time", "arrived").alias("label_time")
-    last = _latest(labels).select(*JOINED_BY, "label", time)
+    last = _latest(labels).select(*JOINED_BY, LABEL, time)
     return predictions.join(last, on=JOINED_BY, how="left", maintain_order="left")
 
 
@@ -132,7 +132,7 @@ def _after_all_others(place: Place) -> datetime:
 
 
 def _checked(frame: pl.DataFrame) -> pl.DataFrame:
-    for name in ("request_id", "label"):
+    for name in ("request_id", LABEL):
         if name not in frame.columns:
             raise DataError("labels need a column more", where=name, next_step=_FORM)
     given = frame.with_columns(
@@ -143,7 +143,7 @@ def _checked(frame: pl.DataFrame) -> pl.DataFrame:
         kept = given.select(
             pl.col("request_id").cast(pl.String),
             pl.col("row").cast(pl.Int32),
-            pl.col("label").cast(pl.Int64),
+            pl.col(LABEL).cast(pl.Int64),
             _moment(given.schema["time"]),
         )
     except pl.exceptions.PolarsError as error:
@@ -152,12 +152,13 @@ def _checked(frame: pl.DataFrame) -> pl.DataFrame:
             where=", ".join(f"{name}: {dtype}" for name, dtype in frame.schema.items())[:300],
             next_step=_FORM,
         ) from error
-    broken = given["label"].dtype.is_float() & (given["label"] != kept["label"])
-    missing = kept.select(pl.any_horizontal(pl.col(*JOINED_BY, "label").is_null())).to_series()
-    bad = missing | broken | (kept["row"] < 0)
+    broken = given[LABEL].dtype.is_float() & (given[LABEL] != kept[LABEL])
+    missing = kept.select(pl.any_horizontal(pl.col(*JOINED_BY, LABEL).is_null())).to_series()
+    other = ~kept[LABEL].is_in([0, 1])
+    bad = missing | broken | other | (kept["row"] < 0)
     if count := int(bad.sum()):
         raise DataError(
-            f"{count} of {kept.height} labels lack a value, or are not whole numbers",
+            f"{count} of {kept.height} labels lack a value, or are neither 0 nor 1",
             where=f"the first is row {bad.arg_true()[0]}",
             next_step=_FORM,
         )

@@ -6,7 +6,6 @@ Only files that the log wrote are ever listed: whatever else lies in the folder 
 import os
 import re
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING
 
 from mlops_tasks.environment import home
 from mlops_tasks.settings.schema import StackSettings
+from mlops_tasks.storage import places, transfer
 
 if TYPE_CHECKING:
     from upath import UPath
 
 LABELS = "labels"
 JOURNAL = "journal"
-# There an object appears when its upload is complete; elsewhere it is renamed when it is.
-OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "memory")
 DAY = re.compile(r"day=(\d{4}-\d{2}-\d{2})")
 OURS = re.compile(r"\d{8}T\d{12}-[0-9a-f]{16}\.parquet")
 DIGITS = 12
@@ -59,9 +57,7 @@ class Place:
 
 def place_of(stack: StackSettings, model: str) -> Place:
     """Where a model's log lies."""
-    from upath import UPath
-
-    folder = UPath(stack.predictions) / model
+    folder = places.place(stack.predictions) / model
     if is_local(folder):
         return Place(folder, Path(folder.path) / JOURNAL)
     import hashlib
@@ -80,13 +76,8 @@ def publish(target: "UPath", content: bytes) -> None:
     """
     if is_local(target):
         _publish_locally(Path(target.path), content)
-    elif target.protocol in OBJECT_STORES:
-        target.fs.pipe_file(target.path, content)
     else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        scratch = target.parent / f".{target.name}.part"
-        target.fs.pipe_file(scratch.path, content)
-        target.fs.mv(scratch.path, target.path)
+        transfer.write(target, content)
 
 
 def _publish_locally(target: Path, content: bytes) -> None:
@@ -118,16 +109,11 @@ def sync_folder(folder: Path) -> None:
 
 def is_local(path: "UPath") -> bool:
     """Whether it is a path of this machine."""
-    return path.protocol in ("", "file", "local")
+    return places.is_local(path)
 
 
-def _entries(folder: "UPath") -> Iterator["UPath"]:
-    if not is_local(folder):
-        folder.fs.invalidate_cache()  # others write there as well
-    try:
-        yield from folder.iterdir()
-    except (FileNotFoundError, NotADirectoryError):
-        return
+def _entries(folder: "UPath") -> list["UPath"]:
+    return transfer.entries(folder)
 
 
 def _umask() -> int:

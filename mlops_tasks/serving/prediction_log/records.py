@@ -12,6 +12,7 @@ import polars as pl
 
 Role = Literal["champion", "canary", "shadow"]
 FEATURE = "feature."
+LABEL = "label"  # of a row that was joined to what turned out to be true
 MOMENT = pl.Datetime("us", "UTC")
 COLUMNS: dict[str, pl.DataType] = {
     "request_id": pl.String(),

@@ -2,7 +2,8 @@
 
 Guarantees, each held by a test: what goes is in the ledger before it goes, and that it is gone
 after; a run that was killed is finished by the next, and counted once; a day goes as a whole or
-not yet; only files that the log wrote go, whatever else lies beside them.
+not yet; only files that the log wrote go, whatever else lies beside them, and also those that a
+killed process has not finished.
 """
 
 import io
@@ -19,7 +20,7 @@ from mlops_tasks.governance.events import Entry, Event
 from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import actor, ledger_of, record, witness
 from mlops_tasks.serving.prediction_log.journal import day_of
-from mlops_tasks.serving.prediction_log.places import LABELS, Place, place_of
+from mlops_tasks.serving.prediction_log.places import LABELS, Place, is_local, place_of
 from mlops_tasks.serving.prediction_log.sealing import DAMAGED, seal
 from mlops_tasks.settings.schema import Settings
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from upath import UPath
 
 ACTION = "retention"
+SCRATCH = ".part"  # how `places` calls a file that is being written
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,8 @@ def _delete(place: Place, before: date) -> None:
             if day < before:
                 for file in place.files(day, kind):
                     unlink(file)
+                for scratch in _unfinished(place.day(day, kind)):
+                    unlink(scratch)
                 _remove_if_empty(place.day(day, kind))
     for path in _damaged(place, before):
         unlink(path)
@@ -163,6 +167,11 @@ def _delete(place: Place, before: date) -> None:
 def unlink(file: "UPath | Path") -> None:
     """Delete a file, unless somebody was quicker."""
     file.unlink(missing_ok=True)
+
+
+def _unfinished(folder: "UPath") -> list[Path]:
+    """What those that were killed while they wrote a file have left: it holds features as well."""
+    return sorted(Path(folder.path).glob(f".*{SCRATCH}")) if is_local(folder) else []
 
 
 def _damaged(place: Place, before: date) -> list[Path]:

@@ -2,8 +2,8 @@
 
 Guarantees, each held by a test: a segment is deleted only after its Parquet file is there, and a
 segment whose Parquet file is there is not turned into another one; two processes that try at once
-end with one file; a segment whose writer lives is left alone. Lines that cannot be read are kept
-aside (`….damaged`) and told of in the process's log.
+end with one file; a segment whose writer lives is left alone. What cannot be read is kept aside
+(`….damaged`) and told of in the process's log.
 """
 
 import io
@@ -14,14 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_tasks.errors import StorageError
-from mlops_tasks.serving.prediction_log.journal import (
-    SUFFIX,
-    day_of,
-    lock_of,
-    read_segment,
-    segments,
-)
+from mlops_tasks.serving.prediction_log.journal import day_of, read_segment, segments
 from mlops_tasks.serving.prediction_log.places import Place, publish, sync_folder
+from mlops_tasks.serving.prediction_log.segment import SUFFIX, lock_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,6 +52,11 @@ def seal(place: Place) -> int:
             next_step="free space, or check `stack.predictions`; nothing is lost meanwhile",
         ) from error
     return gone
+
+
+def is_waiting(place: Place) -> bool:
+    """Whether there is a segment that nobody writes any more, and nobody seals."""
+    return any(_is_free(path) for path in segments(place.journal))
 
 
 def parquet_of(place: Place, path: Path) -> "UPath":
@@ -99,6 +99,18 @@ def _sealed(place: Place, path: Path) -> bool:
         lock.release()
 
 
+def _is_free(path: Path) -> bool:
+    from filelock import Timeout
+
+    lock = lock_of(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    lock.release()
+    return True
+
+
 def _keep_aside(path: Path, damaged: int) -> None:
     import shutil
 
@@ -107,7 +119,7 @@ def _keep_aside(path: Path, damaged: int) -> None:
     with copy.open("rb+") as stream:
         os.fsync(stream.fileno())
     sync_folder(copy.parent)
-    _log.error("%d lines of the prediction log cannot be read: kept in %s", damaged, copy)
+    _log.error("%d parts of a journal cannot be read: it is kept as %s", damaged, copy)
 
 
 def _sweep(folder: Path) -> None:

@@ -4,7 +4,8 @@ Guarantees, each held by a test: when `append` returns, the record is with the o
 that a killed process loses none; it is on the disk within `sync_seconds` and the time that the disk
 takes (0: before `append` returns, many at once). When `append` raises, the record is not in the
 log, unless it was the disk itself that failed after taking it. Segments become Parquet after
-`roll_seconds` or `roll_rows`; those of dead processes are taken along.
+`roll_seconds` or `roll_rows`, in a process of its own (see `sealing_process`); those of dead
+processes are taken along. `close` seals the rest itself.
 
 An append of one row costs about 20 µs, or with `sync_seconds: 0` what the disk takes.
 """
@@ -15,19 +16,19 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
 from mlops_tasks.errors import MlopsError, StorageError
-from mlops_tasks.serving.prediction_log.journal import SUFFIX, Context, Segment
+from mlops_tasks.serving.prediction_log.entries import Entries
 from mlops_tasks.serving.prediction_log.places import Place, place_of
-from mlops_tasks.serving.prediction_log.privacy import Kept, Privacy
+from mlops_tasks.serving.prediction_log.privacy import Privacy
 from mlops_tasks.serving.prediction_log.records import Answered
-from mlops_tasks.serving.prediction_log.sealing import seal
+from mlops_tasks.serving.prediction_log.sealing import is_waiting, seal
+from mlops_tasks.serving.prediction_log.sealing_process import SealingProcess
+from mlops_tasks.serving.prediction_log.segment import SUFFIX, Segment
 from mlops_tasks.settings.schema import Settings
 from mlops_tasks.settings.serving import LogSettings
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 OPEN_DAYS = 8
 TICK_SECONDS = 1.0
 _log = logging.getLogger(__name__)
@@ -87,13 +88,11 @@ class PredictionLog:
 
     def __init__(self, place: Place, model: str, policy: LogSettings, privacy: Privacy) -> None:
         self._place = place
-        self._model = model
         self._policy = policy
-        self._privacy = privacy
+        self._entries = Entries(model, privacy)
         self._lock = threading.Lock()
         self._open: dict[date, Segment] = {}
         self._closing: list[Segment] = []
-        self._contexts: dict[tuple[object, ...], tuple[Context, Kept]] = {}
         self._rolled = threading.Event()
         self._ended = threading.Event()
         try:
@@ -116,7 +115,7 @@ class PredictionLog:
             If the policy names a feature that neither it nor one before it has.
         """
         with self._lock:
-            self._privacy.kept(names)
+            self._entries.check(names)
 
     def append(self, answered: Answered) -> None:
         """Hand one answered request to the operating system.
@@ -130,24 +129,13 @@ class PredictionLog:
         ValueError
             If it is no answer of this model, or its parts do not fit together.
         """
-        self._verify(answered)
-        at, rows = answered.time.astimezone(UTC), answered.rows
         try:
             with self._lock:
-                context, kept = self._context(answered)
-                request = [
-                    0,
-                    answered.request_id,
-                    (at - EPOCH) // MICROSECOND,
-                    answered.latency_ms,
-                    kept.of(rows),
-                    answered.scores,
-                    answered.predictions,
-                ]
-                segment = self._segment(at.date())
-                size = segment.append(context, request, len(rows))
+                day, context, request, rows = self._entries.of(answered)
+                segment = self._segment(day)
+                size = segment.append(context, request, rows)
                 if segment.rows >= self._policy.roll_rows:
-                    self._roll(at.date())
+                    self._roll(day)
             if not self._policy.sync_seconds:
                 segment.sync(size)
         except OSError as error:
@@ -164,26 +152,6 @@ class PredictionLog:
         self._rolled.set()
         for thread in self._threads:
             thread.join()
-
-    def _verify(self, answered: Answered) -> None:
-        if answered.time.tzinfo is None:
-            raise ValueError("the time of an answer needs a zone")
-        if answered.model != self._model:
-            raise ValueError(f"this is the log of {self._model}, not of {answered.model}")
-        width, length = len(answered.names), len(answered.rows)
-        if not 0 < length == len(answered.scores) == len(answered.predictions):
-            raise ValueError("rows, scores and predictions must be equally long, and not empty")
-        if any(len(row) != width for row in answered.rows):
-            raise ValueError("a row has not as many values as there are names")
-
-    def _context(self, answered: Answered) -> tuple[Context, Kept]:
-        key = (answered.version, answered.digest, answered.region, answered.role, answered.names)
-        found = self._contexts.get(key)
-        if found is None:
-            kept = self._privacy.kept(answered.names)
-            context = Context(self._model, *key[:-1], kept.names)
-            found = self._contexts[key] = (context, kept)
-        return found
 
     def _segment(self, day: date) -> Segment:
         """The segment that records of a day go to; the caller holds the lock."""
@@ -216,17 +184,22 @@ class PredictionLog:
                         segment.sync()
 
     def _keep_sealing(self) -> None:
+        sealing = SealingProcess(self._place)
         due = 0.0  # at once: whatever dead processes have left
-        while True:
-            last = self._ended.is_set()
-            self._rolled.clear()
-            if self._close_old() or last or time.monotonic() >= due:
+        while not self._ended.is_set():
+            closed, late = self._close_old(), time.monotonic() >= due
+            if closed or late:
                 due = time.monotonic() + self._policy.roll_seconds
                 with _told_in_the_log():
-                    seal(self._place)
-            if last:
-                return
+                    if closed or is_waiting(self._place):
+                        sealing.seal()
+            sealing.rest()
             self._rolled.wait(min(TICK_SECONDS, self._policy.roll_seconds))
+            self._rolled.clear()  # after the wait: what is rolled from here on is seen above
+        sealing.end()
+        self._close_old()
+        with _told_in_the_log():
+            seal(self._place)  # nobody waits for an answer any more
 
     def _close_old(self) -> bool:
         """Close the segments whose time has come, and say whether there were any."""

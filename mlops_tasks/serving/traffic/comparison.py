@@ -22,6 +22,7 @@ from mlops_tasks.errors import DataError
 from mlops_tasks.evaluation.bootstrap import paired_gain
 from mlops_tasks.evaluation.gate import judge
 from mlops_tasks.evaluation.metrics import METRICS, point
+from mlops_tasks.serving.prediction_log.records import LABEL
 from mlops_tasks.serving.traffic.effects import distance, independent_gain, shift
 from mlops_tasks.serving.traffic.sides import (
     ROW,
@@ -36,7 +37,6 @@ from mlops_tasks.serving.traffic.sides import (
 from mlops_tasks.settings.schema import PolicySettings, Settings
 
 CHAMPION = "champion"
-LABEL = "label"
 COLUMNS = (
     *(*ROW, "time", "version", "digest", "role"),
     *("latency_ms", "score", "prediction", LABEL),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from mlops_tasks.evaluation.metrics import Array
+from mlops_tasks.serving.prediction_log.records import LABEL
 
 ROW = ["request_id", "row"]
 
@@ -44,7 +45,7 @@ class Agreement:
 def side_of(version: int, rows: pl.DataFrame) -> Side:
     """The figures of one version's rows."""
     kept = scored(rows)
-    known = kept.drop_nulls("label")
+    known = kept.drop_nulls(LABEL)
     latency = rows.unique("request_id")["latency_ms"]
     return Side(
         version=version,
@@ -56,7 +57,7 @@ def side_of(version: int, rows: pl.DataFrame) -> Side:
         mean_score=_mean(kept["score"]),
         predicted_positive=_mean(kept["prediction"]),
         labelled=known.height,
-        positives=int(known["label"].cast(pl.Float64).sum()),
+        positives=int(known[LABEL].cast(pl.Float64).sum()),
     )
 
 
@@ -83,7 +84,7 @@ def paired(one: pl.DataFrame, other: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
 
 def targets_and_scores(rows: pl.DataFrame) -> tuple[Array, Array]:
     """Label and score of each row, each of shape `(rows,)`."""
-    return rows["label"].cast(pl.Float64).to_numpy(), rows["score"].cast(pl.Float64).to_numpy()
+    return rows[LABEL].cast(pl.Float64).to_numpy(), rows["score"].cast(pl.Float64).to_numpy()
 
 
 def _mean(values: pl.Series) -> float | None:

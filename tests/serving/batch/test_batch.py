@@ -148,7 +148,7 @@ def scoring(champion: Champion, rows: Dataset, store: str) -> None:
 
 
 def finished(store: Path) -> list[Path]:
-    found = store.glob("scoring/*/*/*/*.parquet")
+    found = store.glob(f"scoring/*/*/*/*{batch.PART}")
     return sorted(path for path in found if path.parent.name != "incoming")
 
 

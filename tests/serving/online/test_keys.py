@@ -181,6 +181,41 @@ def test_keys_made_at_once_are_all_there(tmp_path: Path) -> None:
     assert {each.name for each in read_keys(file)} == {f"k{number}" for number in range(12)}
 
 
+def test_an_open_server_shuts_with_the_first_key_and_stays_shut(trained: Life) -> None:
+    settings = placed(trained)
+    file = key_file(settings.stack)
+
+    def asked(client: httpx.Client) -> set[int]:
+        paths = ("version", "openapi.json", "metrics")
+        statuses = {client.get(f"/{path}").status_code for path in paths}
+        return statuses | {client.post("/predict", json=GOOD).status_code}
+
+    with running(application(settings, STILL)) as server:
+        wait(lambda: httpx.get(f"{server.url}/readyz").status_code == 200, "not ready")
+        with server.client() as anybody:
+            assert asked(anybody) == {200}
+            assert not anybody.get("/openapi.json").json().get("security")
+            key = create_key(file, "first", ["predict", "admin"])
+            try:
+                assert asked(anybody) == {401}
+                with server.client(key) as owner:
+                    assert asked(owner) == {200}
+                    assert owner.get("/openapi.json").json()["security"] == [{"key": []}]
+            finally:
+                file.unlink()
+            assert asked(anybody) == {401}, "a file that is gone does not open it again"
+
+
+def test_where_it_cannot_be_seen_whether_there_are_keys_nobody_gets_in(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    ring = KeyRing(folder / "keys.json", open_without=True)
+    assert ring.lets_in_everybody
+
+    folder.write_text("not a folder")
+
+    assert not ring.lets_in_everybody
+
+
 def test_a_stack_that_is_not_local_is_not_served_without_keys(trained: Life) -> None:
     settings = placed(trained)
     team = settings.model_copy(update={"stack": settings.stack.model_copy(update={"name": "team"})})

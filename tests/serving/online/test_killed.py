@@ -12,7 +12,7 @@ import pytest
 from mlops_tasks.platform.local_server import free_port
 from mlops_tasks.serving.online.server import serve
 from mlops_tasks.serving.prediction_log.reader import predictions
-from tests.forks import _context
+from tests.forks import FORKS
 from tests.registry.life import PROJECT, Life
 from tests.serving.online.conftest import QUICK, placed, wait
 
@@ -60,7 +60,7 @@ def test_no_acknowledged_prediction_is_lost_or_doubled(trained: Life) -> None:
     try:
         for _ in range(KILLS):
             before = len(acknowledged)
-            server = _context.Process(target=run_server, args=(str(trained.home), port))
+            server = FORKS.Process(target=run_server, args=(str(trained.home), port))
             server.start()
             wait(lambda: ready(url), "the server does not start")
             time.sleep(rng.uniform(0.05, 0.6))

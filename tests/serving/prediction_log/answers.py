@@ -79,4 +79,4 @@ def parquet(settings: Settings) -> list[Path]:
 
 
 def journals(settings: Settings) -> list[Path]:
-    return sorted(Path(settings.stack.predictions).rglob("*.ndjson"))
+    return sorted(Path(settings.stack.predictions).rglob("*.journal"))

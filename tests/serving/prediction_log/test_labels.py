@@ -32,7 +32,7 @@ from tests.serving.prediction_log.answers import (
 
 ARRIVALS = st.lists(
     st.lists(
-        st.tuples(st.sampled_from("abcd"), st.integers(0, 2), st.integers(0, 5)),
+        st.tuples(st.sampled_from("abcd"), st.integers(0, 2), st.integers(0, 1)),
         min_size=1,
         max_size=4,
     ),
@@ -72,9 +72,9 @@ def test_a_clock_that_goes_back_does_not_bring_an_old_label_back(
             return clock.pop(0)
 
     monkeypatch.setattr(module, "datetime", Clock)
-    for label in (1, 2, 3):
+    for label in (1, 1, 0):
         add_labels(here, MODEL, frame([("a", label)], "request_id", "label"))
-    assert read_labels(here, MODEL)["label"].to_list() == [3]
+    assert read_labels(here, MODEL)["label"].to_list() == [0]
 
 
 def test_predictions_keep_their_rows_and_order_whatever_labels_come(
@@ -130,7 +130,10 @@ def test_labels_that_were_not_reduced_are_joined_by_the_latest(tmp_path: Path) -
         ({"request_id": ["a"]}, "label"),
         ({"request_id": ["a", None], "label": [1, 1]}, "1 of 2"),
         ({"request_id": ["a", "b"], "label": [1, None]}, "the first is row 1"),
-        ({"request_id": ["a"], "label": [0.5]}, "not whole numbers"),
+        ({"request_id": ["a"], "label": [0.5]}, "neither 0 nor 1"),
+        ({"request_id": ["a", "b"], "label": [1, 2]}, "the first is row 1"),
+        ({"request_id": ["a"], "label": [-1]}, "neither 0 nor 1"),
+        ({"request_id": ["a", "b"], "label": [0.0, float("nan")]}, "kind"),
         ({"request_id": ["a"], "label": ["late"]}, "kind"),
         ({"request_id": ["a"], "label": [1], "row": [-1]}, "1 of 1"),
         ({"request_id": ["a"], "label": [1], "row": [None]}, "1 of 1"),

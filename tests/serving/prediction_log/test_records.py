@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mlops_tasks.errors import StorageError
 from mlops_tasks.serving.prediction_log import writer
+from mlops_tasks.serving.prediction_log.framing import framed
 from mlops_tasks.serving.prediction_log.places import place_of
 from mlops_tasks.serving.prediction_log.reader import predictions
 from mlops_tasks.serving.prediction_log.records import COLUMNS, Answered
@@ -95,7 +96,7 @@ def leave(log: writer.PredictionLog, how: str) -> None:
     for segment in log._open.values():
         if how == "crash":
             with segment.path.open("ab") as stream:
-                stream.write(b'[0,"torn')
+                stream.write(framed(b"torn")[:-1])
         segment._lock.release()
     log._open.clear()
     log.close()
@@ -240,7 +241,7 @@ def test_an_object_store_gets_the_same_log(
     assert place.journal.is_relative_to(tmp_path / "home" / "journal")
     assert ids(here) == ["a"], "this machine's journal"
     log.close()
-    assert list(place.journal.glob("*.ndjson")) == []
+    assert list(place.journal.glob("*.journal")) == []
     assert [len(place.files(day)) for day in place.days()] == [1]
     assert ids(here) == ["a"]
     assert place.days() == [date(2026, 3, 1)]

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -44,6 +46,25 @@ def filled(settings: Settings) -> None:
 def on_record(settings: Settings) -> list[Event]:
     wanted = Wanted(action=(retention.ACTION,), subject=MODEL)
     return [entry.event for entry in ledger_of(settings.stack).entries(wanted)]
+
+
+def test_what_a_killed_process_has_not_finished_goes_with_its_day(
+    settings: Callable[..., Settings],
+) -> None:
+    here = settings(retention_days=2)
+    filled(here)
+    day = Path(here.stack.predictions) / MODEL / "day=2026-03-01"
+    killed = """
+import os, sys
+from upath import UPath
+from mlops_tasks.serving.prediction_log.places import publish
+os.replace = lambda *words: os.kill(os.getpid(), 9)
+publish(UPath(sys.argv[1]), b"features")
+"""
+    subprocess.run([sys.executable, "-c", killed, str(day / "x.parquet")], check=False)
+    assert [path for path in day.iterdir() if path.read_bytes() == b"features"]
+    retire(here, NOON + timedelta(days=4))
+    assert not day.exists()
 
 
 def test_whole_days_go_and_it_is_on_record(settings: Callable[..., Settings]) -> None:

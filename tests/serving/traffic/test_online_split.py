@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mlops_tasks.serving.online.app import Application
+from mlops_tasks.serving.online.app import Application, key_ring
 from mlops_tasks.serving.online.options import Options
 from mlops_tasks.serving.prediction_log.reader import EVER, predictions
 from mlops_tasks.serving.traffic.split import choose, salt_of
@@ -39,7 +39,8 @@ def test_a_split_over_http(home: Home, settings: Settings) -> None:
     options = replace(Options(), poll_seconds=0.05)
     answered: dict[str, tuple[str, int]] = {}
 
-    with running(Application(settings, options, None)) as server, server.client() as client:
+    app = Application(settings, options, key_ring(settings.stack, options))
+    with running(app) as server, server.client() as client:
 
         def now() -> tuple[Any, ...]:
             found = client.get("/version")

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from mlops_tasks.artifacts import Dataset, Registration
+from mlops_tasks.evaluation.backtest import Backtest
 from mlops_tasks.monitoring.publication import WindowReport
 from mlops_tasks.monitoring.window import window_of
 from mlops_tasks.platform.approval_wait import wait_for_approval
 from mlops_tasks.platform.entry import enter
+from mlops_tasks.platform.runners import StackRunner, finished
+from mlops_tasks.platform.tuning import Tuned, search
 from mlops_tasks.references import code
 from mlops_tasks.settings import ModelSettings
 from mlops_tasks.tasks import (
@@ -15,6 +18,7 @@ from mlops_tasks.tasks import (
     call_for_training,
     compare,
     current_champion,
+    cut_windows,
     decide,
     detect,
     evaluate,
@@ -23,12 +27,15 @@ from mlops_tasks.tasks import (
     judge,
     propose,
     publish,
+    record_backtest,
     register,
     reigning_champion,
     score_batch,
+    show,
     snapshot,
     split,
     trace,
+    try_parameters,
     validate,
 )
 from mlops_tasks.training import baselines
@@ -36,9 +43,10 @@ from prefect import flow
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "{{ cookiecutter.__package_name }}"
+RIVALS = ("trivial", "linear")
 
 
-@flow(name="train")
+@flow(name="train", task_runner=StackRunner())
 def train(overrides: list[str] | None = None) -> Registration:
     """Train a candidate, hold it against baselines and champion, and let it in if it is better."""
     settings = enter(ROOT, overrides)
@@ -51,10 +59,11 @@ def train(overrides: list[str] | None = None) -> Registration:
     candidate = fit(parts, models, settings.model, seed, store=store)
     evaluation = evaluate(candidate, parts.comparison, settings.evaluation, store=store)
 
-    rivals = {
-        name: fit(parts, code(baselines.REFERENCE), ModelSettings(name=name), seed, store=store)
-        for name in ("trivial", "linear")
-    }
+    baseline = code(baselines.REFERENCE)
+    fitted = finished(
+        fit.submit(parts, baseline, ModelSettings(name=name), seed, store=store) for name in RIVALS
+    )
+    rivals = dict(zip(RIVALS, fitted, strict=True))
     champion = current_champion(settings.stack, settings.registered_model)
     if champion and champion.candidate != candidate:
         rivals["champion"] = champion.candidate
@@ -75,7 +84,44 @@ def train(overrides: list[str] | None = None) -> Registration:
     return registration
 
 
-@flow(name="score")
+@flow(name="tune", task_runner=StackRunner())
+def tune(
+    overrides: list[str] | None = None, trials: int | None = None, workers: int | None = None
+) -> Tuned:
+    """Look for better parameters of the model, on the training rows alone."""
+    settings = enter(ROOT, overrides)
+    data, seed, store = settings.data, settings.seed, settings.stack.store
+    contract, models = code(f"{PACKAGE}.schema:Flights"), code(f"{PACKAGE}.model:MODELS")
+
+    raw = snapshot(str(ROOT), data.path, store=store, residency=settings.residency)
+    rows = validate(raw, contract, data, store=store)
+    parts = split(rows, contract, data, seed, store=store)
+    return search(settings, parts, models, try_parameters, trials=trials, workers=workers)
+
+
+@flow(name="backtest", task_runner=StackRunner())
+def backtest(
+    overrides: list[str] | None = None, windows: int = 6, sliding: bool = False
+) -> Backtest:
+    """Train before each of several moments, and judge on what followed."""
+    settings = enter(ROOT, overrides)
+    data, seed, store = settings.data, settings.seed, settings.stack.store
+    contract, models = code(f"{PACKAGE}.schema:Flights"), code(f"{PACKAGE}.model:MODELS")
+
+    raw = snapshot(str(ROOT), data.path, store=store, residency=settings.residency)
+    rows = validate(raw, contract, data, store=store)
+    parts = cut_windows(rows, contract, data, windows, sliding, store=store)
+    fitted = finished(
+        fit.submit(each, models, settings.model, seed, store=store) for each in parts
+    )
+    measured = finished(
+        evaluate.submit(model, each.comparison, settings.evaluation, store=store)
+        for model, each in zip(fitted, parts, strict=True)
+    )
+    return record_backtest(settings, parts, measured, sliding)
+
+
+@flow(name="score", task_runner=StackRunner())
 def score(overrides: list[str] | None = None) -> Dataset:
     """Score the rows of a window with the champion."""
     settings = enter(ROOT, overrides)
@@ -103,4 +149,6 @@ def monitor(
     health = assess(settings, champion, traffic, window)
     alarm = decide(settings, champion, window, drift.report, overrides or [], retrain)
     called = call_for_training(settings)
-    return publish(settings, champion, window, traffic, drift, health, alarm, called)
+    report = publish(settings, champion, window, traffic, drift, health, alarm, called)
+    show(report)
+    return report

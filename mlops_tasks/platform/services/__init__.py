@@ -1,0 +1,1 @@
+"""The local platform: Prefect server, MLflow server and worker as background services."""

@@ -1,0 +1,76 @@
+"""Where studies are kept: in the database of the ledger, or in a file beside it.
+
+On PostgreSQL they have a schema of their own, so that the tables of Optuna and MLflow do not meet
+(both keep their version in `alembic_version`). Beside an SQLite ledger they are in `tuning.db`: the
+ledger's file only ever grows.
+
+Guarantee: processes that open a new database at once do not destroy each other's tables.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlops_tasks.errors import RegistryError
+from mlops_tasks.governance.leases import lease
+from mlops_tasks.governance.record import ledger_of, refuse_password
+from mlops_tasks.settings.schema import StackSettings
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+SCHEMA = "tuning"
+BUSY_SECONDS = 60
+BEATS = 5  # signs of life in the time after which a process is taken for dead
+
+
+def storage_url(stack: StackSettings) -> str:
+    """The SQLAlchemy address of the database of studies."""
+    from sqlalchemy import make_url
+
+    url = make_url(stack.ledger)
+    if url.get_backend_name() == "sqlite" and url.database:
+        url = url.set(database=str(Path(url.database).with_name("tuning.db")))
+    return url.render_as_string(hide_password=False)
+
+
+def open_storage(stack: StackSettings, grace_seconds: int) -> "RDBStorage":
+    """Optuna's storage, with its tables, where trials give signs of life.
+
+    Raises
+    ------
+    RegistryError
+        If the database does not answer.
+    LedgerError
+        If its address carries a password.
+    """
+    from optuna.storages import RDBStorage
+    from sqlalchemy.exc import SQLAlchemyError
+
+    refuse_password(stack.ledger)
+    address = storage_url(stack)
+    try:
+        with lease(ledger_of(stack), "tuning:tables"):
+            return RDBStorage(
+                address,
+                engine_kwargs=_engine(address),
+                heartbeat_interval=max(1, grace_seconds // BEATS),
+                grace_period=grace_seconds,
+            )
+    except SQLAlchemyError as error:
+        raise RegistryError(
+            f"the database of studies does not answer: {str(error).splitlines()[0]}",
+            where="stack.ledger",
+            next_step="start it, or choose another with `stack.ledger=…`",
+        ) from error
+
+
+def _engine(address: str) -> dict[str, Any]:
+    if address.startswith("sqlite"):
+        return {"connect_args": {"timeout": BUSY_SECONDS}}
+    from sqlalchemy import create_engine
+
+    engine = create_engine(address)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    engine.dispose()
+    return {"connect_args": {"options": f"-csearch_path={SCHEMA}"}, "pool_pre_ping": True}
