@@ -108,7 +108,8 @@ def search(
                     next_tidy = time.monotonic() + idle_seconds(settings)
                 now = standing(study, asked, wanted)
                 say(now)
-                run_id, recorded = record_trials(settings, now.name, now.trials, recorded)
+                if any(trial.place not in recorded for trial in now.trials):
+                    run_id, recorded = record_trials(settings, now.name, now.trials, recorded)
     finish_study(settings, run_id, now.best, dict(now.counts))
     return _tuned(settings, now, run_id)
 

@@ -33,7 +33,7 @@ def space_of(settings: Settings, models: Code, columns: Columns) -> Space:
         raise SettingsError(
             f"nothing is said about which parameters of {name!r} to vary",
             where=f"tuning.spaces.{name}",
-            next_step="add them in conf/tuning/default.yaml"
+            next_step="add them in conf/config.yaml, under `tuning.spaces`"
             + (f", or choose from model={', '.join(sorted(spaces))}" if spaces else ""),
         )
     build(models, settings.model.model_copy(update={"params": {}}), columns, settings.seed)

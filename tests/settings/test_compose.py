@@ -21,7 +21,7 @@ from mlops_tasks.settings.compose import compose, expand, options
 GROUPS = (
     "data: flights; experiment: quick; model: boosting, forest, linear, tree; "
     "monitoring: default; policy: default; "
-    "stack: aws, azure, gcp, kubernetes, local, team; tuning: default"
+    "stack: aws, azure, gcp, kubernetes, local, team"
 )
 
 
@@ -106,7 +106,6 @@ def test_options_are_those_of_the_folders(root: Path) -> None:
         "monitoring": ["default"],
         "policy": ["default"],
         "stack": ["aws", "azure", "gcp", "kubernetes", "local", "team"],
-        "tuning": ["default"],
     }
 
 

@@ -19,7 +19,7 @@ from tests.faults.servers import open_mlflow
 from tests.storage.seaweed import BUCKET, ObjectStore
 
 pytestmark = pytest.mark.slow
-COMPUTED = ("validate", "split", "fit linear", "evaluate", "fit trivial", "compare")
+COMPUTED = ("validate", "split", "fit forest", "evaluate", "fit trivial", "fit linear", "compare")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,6 @@ def team(
         yield Team(
             project,
             (
-                "model=linear",
                 f"stack.store=s3://{BUCKET}/store",
                 f"stack.artifact_root=s3://{BUCKET}/artifacts",
                 f"stack.predictions=s3://{BUCKET}/predictions",
@@ -178,7 +177,7 @@ def test_what_was_deleted_or_altered_is_computed_again(
             client.put_object(Bucket=BUCKET, Key=key, Body=forged)
     again, said = train(team, team.machine("two"))
     assert again["candidate_digest"] == digest
-    assert "fit linear" not in cached(said), said
+    assert "fit forest" not in cached(said), said
     assert model in object_store.keys(BUCKET)
     after, said = train(team, team.machine("two"))
     assert cached(said) == list(COMPUTED), "it is healed"

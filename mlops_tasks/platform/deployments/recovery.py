@@ -34,6 +34,8 @@ AT_REST = (
     *("Suspended", "Paused", "Cancelling"),
 )
 SHORTEST_SECONDS = 30  # Prefect sends no heartbeats more often than that
+CRASHED_AGAIN = "a crashed run begins again"
+NEVER_BEGAN_AGAIN = "a run that never began begins again"
 NEVER_BEGAN = "Never began: nobody has started it since it was handed to a worker."
 
 
@@ -83,9 +85,13 @@ def watch(
     """
     from prefect.client.orchestration import get_client
 
+    all_wanted = automations(project, silent_seconds, begin_seconds, restarts, pause_seconds)
     with get_client(sync_client=True) as client:
-        for wanted in automations(project, silent_seconds, begin_seconds, restarts, pause_seconds):
+        for wanted in all_wanted:
             _apply(client, wanted)
+        for name in _restarting(project) - {wanted.name for wanted in all_wanted}:
+            for unwanted in client.read_automations_by_name(name):
+                client.delete_automation(unwanted.id)
     return {}
 
 
@@ -133,8 +139,8 @@ def automations(
             state=StateType.SCHEDULED, name="AwaitingRetry", message="It crashed, and begins again."
         )
         for name, labels in (
-            ("a crashed run begins again", {COUNT: counted}),
-            ("a run that never began begins again", {COUNT: ["0"], MESSAGE: [NEVER_BEGAN]}),
+            (CRASHED_AGAIN, {COUNT: counted}),
+            (NEVER_BEGAN_AGAIN, {COUNT: ["0"], MESSAGE: [NEVER_BEGAN]}),
         ):
             made.append(
                 _missing(
@@ -148,6 +154,11 @@ def automations(
                 )
             )
     return tuple(made)
+
+
+def _restarting(project: str) -> set[str]:
+    """Names of the automations that are there only if restarts are wanted."""
+    return {f"{project}: {name}" for name in (CRASHED_AGAIN, NEVER_BEGAN_AGAIN)}
 
 
 def _missing(

@@ -3,7 +3,7 @@
 Guarantees: it listens on a socket that only its owner can reach, and on no port; its data survive
 `end`. Passwords: none, the folder's permissions are the door.
 
-Run as root, it belongs to the user `pgserver`, whom the wheel makes; folders above its data are
+Run as root, it belongs to a user without rights whom the wheel makes; folders above its data are
 then made passable for that user.
 """
 

@@ -2,9 +2,13 @@
 
     records    one answered request
     privacy    which features are kept, and how
-    journal    answers as lines of a local file, the moment they are given
+    entries    what may be written of a request
+    segment    a local file that answers go to, the moment they are given
+    framing    how records stand in it
+    journal    such files read back
     writer     the open log of a server
     sealing    journals that nobody writes any more become Parquet
+    sealer     the process that does so for a server; its other end is sealing_process
     reader     the log as one frame
     labels     what turned out to be true, joined by request and row
     retention  days that are too old go
