@@ -5,14 +5,17 @@ finds them; otherwise under `MLOPS_HOME`. A storage block that the user named fo
 first.
 
 Prefect takes a result that cannot be read for one that is not there, and makes it again. Guarantees
-on that ground, each held by a test: a record counts only if it is one of ours for this very step,
-says nothing but typed JSON (a record that asks to be unpickled is not), and every object that it
-names is in the run's store with the digest that it says. So a deleted or altered object, or an
-altered record, costs a repetition and is never trusted. A record and an object that were forged to
-fit each other are not told apart here: whoever may write the store is trusted that far.
+on that ground, each held by a test: a record counts only if its seal is right for what it says and
+for this very step, it is nothing but typed JSON (one that asks to be unpickled is not), and every
+object that it names is in the run's store with the digest that it says. So a deleted or altered
+object, or an altered record, costs a repetition and is never trusted.
+
+The seal is an HMAC under `MLOPS_RESULTS_KEY`. Without that variable it is no secret: it shows that
+a record was altered, and not that somebody forged it who may write the store and knows how.
 """
 
 import asyncio
+import hmac
 import json
 import os
 import tempfile
@@ -25,7 +28,7 @@ from typing import Any
 from prefect.blocks.core import Block
 from prefect.filesystems import WritableFileSystem
 
-from mlops_tasks.encoding import decode
+from mlops_tasks.encoding import canonical, decode
 from mlops_tasks.environment import home, results
 from mlops_tasks.errors import AlteredObject
 from mlops_tasks.governance.residency import entered
@@ -36,6 +39,7 @@ from mlops_tasks.storage.transfer import read, write
 
 FOLDER = "results"
 SERIALIZER = "artifact"
+KEY = "MLOPS_RESULTS_KEY"
 PLACES = ("uri", "model_uri")
 
 
@@ -84,7 +88,7 @@ class SharedResults(WritableFileSystem):
         OSError
             If it cannot be written.
         """
-        named = _named_block()
+        named, content = _named_block(), sealed(content, path)
         if named is not None:
             return str(named.write_path(path, content, _sync=True))
         target = place(self._resolve_path(path))
@@ -141,8 +145,10 @@ def vet(content: bytes, path: str, store: str = "") -> None:
         If the store does not answer.
     """
     record = json.loads(content)
-    if not isinstance(record, dict) or set(record) != {"metadata", "result"}:
+    if not isinstance(record, dict) or set(record) != {"metadata", "result", "seal"}:
         raise ValueError(f"{path} is not a record of a result")
+    if not hmac.compare_digest(str(record["seal"]).encode(), _seal(record, path).encode()):
+        raise ValueError(f"{path} was altered, or sealed under another key")
     metadata = record["metadata"]
     if metadata["serializer"] != {"type": SERIALIZER}:
         raise ValueError(f"{path} asks to be read by {str(metadata['serializer'])[:80]}")
@@ -155,6 +161,17 @@ def vet(content: bytes, path: str, store: str = "") -> None:
                 where=uri,
                 next_step="nothing: the step is done again",
             )
+
+
+def sealed(content: bytes, path: str) -> bytes:
+    """A record as Prefect wrote it, with the seal for this name; Prefect itself passes over it."""
+    record = json.loads(content)
+    return canonical(record | {"seal": _seal(record, path)})
+
+
+def _seal(record: Mapping[str, Any], path: str) -> str:
+    said = canonical([PurePosixPath(path).name, record["metadata"], record["result"]])
+    return hmac.new(os.environ.get(KEY, "").encode(), said, "sha256").hexdigest()
 
 
 def objects_in(value: object) -> Iterator[tuple[str, str]]:

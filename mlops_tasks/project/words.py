@@ -5,6 +5,7 @@ or output as `cli` promises: JSON alone goes to standard output when it is asked
 """
 
 import contextlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,9 @@ HEAD_ROWS = 5
 
 
 def heading(text: str) -> None:
-    """Announce a command."""
-    console.print(f"[bold]{escape(text)}[/]")
+    """Announce a command, without what stands before the `@` of an address."""
+    shown = re.sub(r"(?<=://)[^/@\s]*@", "", text)
+    console.print(f"[bold]{escape(shown)}[/]")
 
 
 def waiting(what: str) -> contextlib.AbstractContextManager[Any]:

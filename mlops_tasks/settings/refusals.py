@@ -32,7 +32,7 @@ def not_valid(error: ValidationError, files: dict[str, Path], conf: Path) -> Set
 
 
 def _places(loc: tuple[int | str, ...], files: dict[str, Path]) -> list[str]:
-    """The chosen files that mention the key, or the file where it belongs.
+    """The chosen files that have the key, or the file where it belongs.
 
     Besides the file of its group these are files that may set any key: `config.yaml`, experiments.
     """
@@ -42,7 +42,7 @@ def _places(loc: tuple[int | str, ...], files: dict[str, Path]) -> list[str]:
         return [str(own)]
     able = [own, *(file for name, file in files.items() if name not in Settings.model_fields)]
     texts = {file: file.read_text(encoding="utf-8") for file in able if file.is_file()}
-    mentioned = re.compile(rf"\b{re.escape(key)}\b")
+    mentioned = re.compile(rf"\b{re.escape(key)}\b[\"']?\s*:")
     found = [str(file) for file, text in texts.items() if mentioned.search(text)]
     return list(dict.fromkeys(found)) or [str(own)]
 

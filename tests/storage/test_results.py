@@ -19,12 +19,13 @@ from mlops_tasks.artifacts import Candidate, Code, Columns, Dataset
 from mlops_tasks.encoding import digest
 from mlops_tasks.governance import residency
 from mlops_tasks.platform.caching import ArtifactSerializer, ByContent
-from mlops_tasks.platform.results import SharedResults
+from mlops_tasks.platform.results import SharedResults, sealed
 from mlops_tasks.settings import ModelSettings
 from mlops_tasks.storage import put
 from mlops_tasks.tasks import fit
 
 KEY = "k" * 64
+RECORD = b'{"metadata": {}, "result": ""}'
 
 
 def keep(store: str, content: bytes, suffix: str) -> tuple[str, str]:
@@ -84,22 +85,56 @@ def test_an_object_that_is_not_as_it_was_costs_the_result(
     assert counts(store)
 
 
-def rewrite(store: str, change: Any, key: str = KEY) -> None:
-    path = UPath(f"{store}/results/{KEY}")
-    record = json.loads(path.read_bytes())
-    UPath(f"{store}/results/{key}").write_bytes(json.dumps(change(record)).encode())
+def rewrite(store: str, change: Any, key: str = KEY, *, seal: bool = True) -> None:
+    """Alter the record as somebody would who knows how, or who does not care for the seal."""
+    record = json.loads(UPath(f"{store}/results/{KEY}").read_bytes())
+    content = json.dumps(change({name: record[name] for name in ("metadata", "result")})).encode()
+    if seal:
+        content = sealed(content, key)
+    else:
+        content = json.dumps(json.loads(content) | {"seal": record["seal"]}).encode()
+    UPath(f"{store}/results/{key}").write_bytes(content)
 
 
-def test_a_record_that_was_forged_does_not_count(store: str, kept: Candidate) -> None:
+@pytest.mark.parametrize("seal", [True, False])
+def test_a_record_that_names_another_object_does_not_count(
+    store: str, kept: Candidate, seal: bool
+) -> None:
     def other_digest(record: dict[str, Any]) -> dict[str, Any]:
         return record | {"result": record["result"].replace(kept.digest, "0" * 64)}
 
-    rewrite(store, other_digest)
+    rewrite(store, other_digest, seal=seal)
     assert not counts(store)
 
 
-def test_the_record_of_another_step_does_not_count(store: str, kept: Candidate) -> None:
-    rewrite(store, lambda record: record, key="o" * 64)
+def better(record: dict[str, Any]) -> dict[str, Any]:
+    assert '"seed":1' in record["result"]
+    return record | {"result": record["result"].replace('"seed":1', '"seed":2')}
+
+
+def test_a_record_whose_values_were_altered_does_not_count(store: str, kept: Candidate) -> None:
+    """No object tells that they are wrong: only the seal does."""
+    rewrite(store, better, seal=False)
+    assert not counts(store)
+    rewrite(store, lambda record: record)
+    assert counts(store)
+
+
+def test_without_the_key_nobody_forges_a_record(
+    store: str, kept: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(store, better)  # somebody who has no key
+    monkeypatch.setenv("MLOPS_RESULTS_KEY", "a-key-of-the-team")
+    assert not counts(store)
+    results_at(f"{store}/results").write(kept, key=KEY)
+    assert counts(store)
+    text = UPath(f"{store}/results/{KEY}").read_text()
+    assert "a-key-of-the-team" not in text
+
+
+@pytest.mark.parametrize("seal", [True, False])
+def test_the_record_of_another_step_does_not_count(store: str, kept: Candidate, seal: bool) -> None:
+    rewrite(store, lambda record: record, key="o" * 64, seal=seal)
     assert not counts(store, "o" * 64)
 
 
@@ -163,11 +198,11 @@ def test_results_lie_in_a_store_that_others_reach_and_else_at_home(
     monkeypatch.setenv("MLOPS_HOME", str(tmp_path / "home"))
     remote = f"memory://{tmp_path}/store"
     with inside(remote):
-        SharedResults().write_path("x", b"1")
-        assert UPath(f"{remote}/results/x").read_bytes() == b"1"
+        SharedResults().write_path("x", RECORD)
+        assert UPath(f"{remote}/results/x").read_bytes() == sealed(RECORD, "x")
     with inside(str(tmp_path / "store")):
-        SharedResults().write_path("x", b"2")
-    assert (tmp_path / "home/results/x").read_bytes() == b"2"
+        SharedResults().write_path("x", RECORD)
+    assert (tmp_path / "home/results/x").read_bytes() == sealed(RECORD, "x")
     assert [path.name for path in (tmp_path / "home/results").iterdir()] == ["x"], "no scraps"
 
 
@@ -176,8 +211,8 @@ def test_sent_to_another_process_results_stay_those_of_the_run(tmp_path: Path) -
     with inside(remote):
         sent = pickle.dumps(SharedResults())
     arrived = pickle.loads(sent)
-    arrived.write_path("x", b"1")
-    assert UPath(f"{remote}/results/x").read_bytes() == b"1"
+    arrived.write_path("x", RECORD)
+    assert UPath(f"{remote}/results/x").read_bytes() == sealed(RECORD, "x")
 
 
 def test_a_step_keeps_its_results_there_with_other_options_too() -> None:
