@@ -2,7 +2,7 @@
 
 Both keep their results on disk and have a key by which these are found again; each round has inputs
 of its own, so nothing is found. The two take turns against one server. A step on data is also
-checked and recorded by residency, which a bare task is not; that is the last row.
+checked and recorded by residency, which a bare task is not; it has a row of its own.
 
 Reproduce: uv run python benchmarks/switchboard.py     (`--rounds 5`, `--steps 40`, `--mapped 500`)
 """

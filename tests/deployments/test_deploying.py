@@ -53,19 +53,6 @@ def test_a_missing_pool_is_made(ours: Generated) -> None:
     deploy(ours, f"stack.compute.work_pool={pool}", "stack.stage=staging")
     found = asked(ours, f"work_pools/{pool}")
     assert found["type"] == "process"
-    region = ("stack.compute.region=local", f"stack.compute.work_pool={pool}-local")
-    deploy(ours, *region, "stack.stage=staging")
-    template = asked(ours, f"work_pools/{pool}-local")["base_job_template"]
-    assert template["variables"]["properties"]["env"]["default"]["MLOPS_REGION"] == "local"
-
-
-def test_a_pool_of_another_type_is_refused(ours: Generated) -> None:
-    pool = f"{ours.environment['POOL']}-docker"
-    kind = {"type": "docker", "base_job_template": {"variables": {}, "job_configuration": {}}}
-    asked(ours, "work_pools/", name=pool, **kind)
-    said = ours.run("mlops", "deploy", f"stack.compute.work_pool={pool}", check=False)
-    assert said.returncode == 1
-    assert "of type 'docker'" in said.stderr
 
 
 def test_a_dry_run_changes_nothing(ours: Generated, here: str) -> None:

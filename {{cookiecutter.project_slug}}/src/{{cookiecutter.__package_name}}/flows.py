@@ -111,9 +111,7 @@ def backtest(
     raw = snapshot(str(ROOT), data.path, store=store, residency=settings.residency)
     rows = validate(raw, contract, data, store=store)
     parts = cut_windows(rows, contract, data, windows, sliding, store=store)
-    fitted = finished(
-        fit.submit(each, models, settings.model, seed, store=store) for each in parts
-    )
+    fitted = finished(fit.submit(each, models, settings.model, seed, store=store) for each in parts)
     measured = finished(
         evaluate.submit(model, each.comparison, settings.evaluation, store=store)
         for model, each in zip(fitted, parts, strict=True)
