@@ -30,6 +30,7 @@ def test_deploying_twice_changes_nothing(ours: Generated) -> None:
         "flight-delay-retrain",
         "flight-delay: a cancelled run without a worker is cancelled",
         "flight-delay: a crashed run begins again",
+        "flight-delay: a run that never began begins again",
         "flight-delay: a run that never begins is crashed",
         "flight-delay: a silent run is crashed",
     ]
