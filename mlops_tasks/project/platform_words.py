@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mlops_tasks.local_platform import API, KEY, look
-from mlops_tasks.platform.services.logs import added_lines, last_lines, log_files
+from mlops_tasks.platform.services.logs import added_lines, ends, last_lines, log_files
 from mlops_tasks.project.words import console
 
 if TYPE_CHECKING:
@@ -89,14 +89,15 @@ def export(home: Path) -> None:
 def logs(home: Path, service: str | None, lines: int, follow: bool) -> None:
     """Print the ends of logs, and what is added until Ctrl-C."""
     files = log_files(home, service)
+    places = ends(list(files.values()))
     for name, file in files.items():
-        for line in last_lines(file, lines):
+        for line in last_lines(file, lines, places[file]):
             print(line if service else f"{name:<8} | {line}", flush=follow)
     if not follow:
         return
     names = {file: name for name, file in files.items()}
     with contextlib.suppress(KeyboardInterrupt):
-        for file, line in added_lines(list(files.values())):
+        for file, line in added_lines(places):
             print(line if service else f"{names[file]:<8} | {line}", flush=True)
 
 

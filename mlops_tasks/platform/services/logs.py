@@ -41,20 +41,27 @@ def log_files(home: Path, service: str | None) -> dict[str, Path]:
     return {service: found[service]}
 
 
-def last_lines(file: Path, number: int) -> list[str]:
-    """The last lines of a log."""
+def ends(files: Sequence[Path]) -> dict[Path, int]:
+    """How long each log is now, in bytes: what is before is `last_lines`', the rest is new."""
+    return {file: file.stat().st_size if file.exists() else 0 for file in files}
+
+
+def last_lines(file: Path, number: int, end: int) -> list[str]:
+    """The last lines of a log before a place in it."""
+    if not number or not file.exists():
+        return []
+    start = max(0, end - READ_AT_MOST)
     with file.open("rb") as stream:
-        size = stream.seek(0, 2)
-        stream.seek(max(0, size - READ_AT_MOST))
-        text = stream.read().decode("utf-8", errors="replace")
-    return text.splitlines()[-number:] if number else []
+        stream.seek(start)
+        text = stream.read(end - start).decode("utf-8", errors="replace")
+    return text.splitlines()[-number:]
 
 
-def added_lines(files: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """The lines that are added to logs from now on, until the caller stops asking."""
-    places = {file: file.stat().st_size for file in files if file.exists()}
+def added_lines(places: dict[Path, int]) -> Iterator[tuple[Path, str]]:
+    """The lines that are added to logs after a place in each, until the caller stops asking."""
+    places = dict(places)
     while True:
-        for file in files:
+        for file in list(places):
             size = file.stat().st_size if file.exists() else 0
             start = places.get(file, 0)
             if size < start:  # put aside, and begun anew
