@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mlops_tasks.errors import LedgerError
 from mlops_tasks.governance.checkpoints import Checkpoint, as_text, from_text
 from mlops_tasks.governance.events import masked
+from mlops_tasks.storage.places import place
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -41,7 +42,7 @@ def write_anchor(anchor: str, checkpoint: Checkpoint) -> None:
         return
     name = f"{checkpoint.length:012d}-{checkpoint.head[:12]}.json"
     try:
-        folder = _folder(anchor)
+        folder = place(anchor)
         folder.mkdir(parents=True, exist_ok=True)
         if folder.protocol in LOCAL:
             _publish(Path(folder.path), name, as_text(checkpoint))
@@ -87,7 +88,7 @@ def _texts(anchor: str) -> list[tuple[str, str]]:
         notes = [line.split()[0] for line in _git(anchor, "notes", f"--ref={NOTES}").splitlines()]
         return [(note, line) for note in notes for line in _lines_of(anchor, note)]
     try:
-        folder = _folder(anchor)
+        folder = place(anchor)
         if not folder.is_dir():
             return []
         files = sorted(folder.iterdir(), key=lambda each: each.name)
@@ -111,12 +112,6 @@ def _lines_of(anchor: str, note: str) -> list[str]:
     except LedgerError:
         return [""]
     return [line for line in text.splitlines() if line.strip()]
-
-
-def _folder(anchor: str) -> "UPath":
-    from upath import UPath
-
-    return UPath(anchor)
 
 
 def _git(anchor: str, *words: str) -> str:

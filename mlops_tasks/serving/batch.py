@@ -13,10 +13,10 @@ at any moment the next run gives the bytes that an undisturbed run would have gi
 altered is scored again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -25,18 +25,19 @@ from mlops_tasks.data.placement import common_regions
 from mlops_tasks.encoding import digest
 from mlops_tasks.errors import DataError, StorageError
 from mlops_tasks.evaluation.metrics import THRESHOLD
+from mlops_tasks.serving.row_parts import row_parts
 from mlops_tasks.storage import fetch, put
+from mlops_tasks.storage.places import place
+from mlops_tasks.storage.transfer import entries
 from mlops_tasks.training.fit import SCORE, scores_of
 from mlops_tasks.training.model_files import read_model
 
 if TYPE_CHECKING:
     from pyarrow import Table
-    from pyarrow.parquet import ParquetFile
     from sklearn.base import BaseEstimator
     from upath import UPath
 
 PART_ROWS = 131_072
-BUFFER_BYTES = 1 << 20
 WORK = "scoring"
 PART = ".arrow"
 CONSTANT = ["model_version", "model_digest"]
@@ -85,7 +86,8 @@ def score_parts(
     done = []
     with fetch(rows.uri, rows.digest) as path:
         needed = _needed(path, candidate.columns)
-        for number, part in enumerate(_parts(path, needed, first, end), start=first):
+        parts = row_parts(path, needed, PART_ROWS, first, end)
+        for number, part in enumerate(parts, start=first):
             folder = f"{work}/{number:06d}"
             found = _kept(folder, part.height, regions)
             if found is None:
@@ -127,64 +129,6 @@ def _needed(path: Path, columns: Columns) -> dict[str, pl.DataType]:
     return {name: dtype for name, dtype in schema.items() if name in kept}
 
 
-def _parts(
-    path: Path, needed: dict[str, pl.DataType], first: int = 0, end: int | None = None
-) -> Iterator[pl.DataFrame]:
-    """Parts of a file in order, `PART_ROWS` rows each, however they are grouped in it."""
-    waiting: list[pl.DataFrame] = []
-    height = 0
-    with _opened(path) as file:
-        rows = file.metadata.num_rows
-        stop = rows if end is None else min(end * PART_ROWS, rows)
-        groups, skipped = _groups(file, first * PART_ROWS, stop)
-        left = max(stop - first * PART_ROWS, 0)
-        # With threads of its own it would wait for those of the model.
-        for batch in file.iter_batches(
-            PART_ROWS, row_groups=groups, columns=list(needed), use_threads=False
-        ):
-            frame: Any = pl.from_arrow(batch)
-            skip = min(skipped, frame.height)
-            frame = frame.select(list(needed)).cast(dict(needed))[skip : skip + left]
-            waiting.append(frame)
-            skipped, left, height = skipped - skip, left - frame.height, height + frame.height
-            while height >= PART_ROWS:
-                whole = pl.concat(waiting)
-                yield whole[:PART_ROWS]
-                waiting, height = [whole[PART_ROWS:]], height - PART_ROWS
-    if height:
-        yield pl.concat(waiting)
-
-
-def _opened(path: Path) -> "ParquetFile":
-    """A file to read in parts, into memory of the C library.
-
-    Other pools give memory back while the model scores: to get it again took as long as to read.
-    """
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
-
-    before = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        # Read ahead, pyarrow would keep all that it has read.
-        return ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
-    finally:
-        pa.set_memory_pool(before)
-
-
-def _groups(file: Any, start: int, stop: int) -> tuple[list[int], int]:
-    """The row groups that hold rows from `start` to `stop`, and how many come before `start`."""
-    groups: list[int] = []
-    before = at = 0
-    for number in range(file.num_row_groups):
-        size = file.metadata.row_group(number).num_rows
-        if at < stop and at + size > start:
-            before = before if groups else start - at
-            groups.append(number)
-        at += size
-    return groups, before
-
-
 def _scored(estimator: "BaseEstimator", part: pl.DataFrame, champion: Champion) -> pl.DataFrame:
     return scores_of(estimator, part, champion.candidate.columns).with_columns(
         (pl.col(SCORE) >= THRESHOLD).cast(pl.Int64).alias("prediction")
@@ -219,13 +163,12 @@ def _kept(folder: str, rows: int, regions: tuple[str, ...]) -> Dataset | None:
 
 
 def _files(folder: str) -> list["UPath"]:
-    from upath import UPath
-
-    try:
-        found = sorted(UPath(folder).glob(f"*/*{PART}"), key=str)
-    except FileNotFoundError:
-        return []
-    return [file for file in found if file.parent.name == file.stem[:2]]  # not one being written
+    found = [file for inner in entries(place(folder)) for file in entries(inner)]
+    return [
+        file
+        for file in sorted(found, key=str)
+        if file.suffix == PART and file.parent.name == file.stem[:2]  # not one being written
+    ]
 
 
 def _join(parts: Sequence[Dataset], champion: Champion, file: Path) -> None:
@@ -261,9 +204,7 @@ def _read(uri: str, digest: str) -> "Table":
 
 
 def _forget(work: str) -> None:
-    from upath import UPath
-
-    folder = UPath(work)
+    folder = place(work)
     try:
         folder.fs.rm(folder.path, recursive=True)
     except OSError:  # another run of the same was quicker

@@ -91,6 +91,29 @@ def test_the_pages_run_from_top_to_bottom_one_after_the_other(
     assert "a training was called for" in drifted
 
 
+@pytest.mark.timeout(1800)
+def test_the_pages_about_infrastructure_do_too(project: Generated, tmp_path: Path) -> None:
+    copy = project.copy(tmp_path)
+    left_out = ("PYTHONPATH", "PREFECT_API_URL")
+    environment = {name: value for name, value in copy.environment.items() if name not in left_out}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    typed = "\n".join(
+        block for page in ("platform", "scale", "stacks") for block in blocks(f"docs/{page}.md")
+    )
+    script = copy.root / "pages.sh"
+    script.write_text(f"set -euo pipefail\ntrap 'uv run mlops down' EXIT\n{typed}")
+
+    done = run_in_a_session(script, environment, tmp_path / "pages.log")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = " ".join((done.stdout + done.stderr).split())
+    assert "Completed" in told
+    assert "train/flight-delay.prod" in told
+    assert (copy.root / "conf" / "experiment" / "tuned.yaml").is_file()
+    assert "MLOPS_BUCKET" in told, "what the stack of the cloud lacks"
+    assert "kind: Job" in done.stdout
+
+
 @pytest.mark.timeout(1200)
 def test_the_demo_does_what_the_readme_says(tmp_path: Path) -> None:
     demo, tests = blocks("README.md")[:2]

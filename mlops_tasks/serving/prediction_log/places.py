@@ -23,6 +23,7 @@ JOURNAL = "journal"
 DAY = re.compile(r"day=(\d{4}-\d{2}-\d{2})")
 OURS = re.compile(r"\d{8}T\d{12}-[0-9a-f]{16}\.parquet")
 DIGITS = 12
+SCRATCH = ".part"  # ends the name of a file that is being written
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def publish(target: "UPath", content: bytes) -> None:
 
 def _publish_locally(target: Path, content: bytes) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=".", suffix=SCRATCH, dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)

@@ -20,6 +20,7 @@ from mlops_tasks.serving.prediction_log.places import Place, place_of
 from mlops_tasks.serving.prediction_log.records import Role
 from mlops_tasks.serving.prediction_log.sealing import parquet_of, seal
 from mlops_tasks.settings.schema import Settings, StackSettings
+from mlops_tasks.storage.transfer import read
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -91,7 +92,7 @@ def read_parquet(file: "UPath") -> pl.DataFrame:
         If it is gone.
     """
     try:
-        return pl.read_parquet(io.BytesIO(file.read_bytes()))
+        return pl.read_parquet(io.BytesIO(read(file)))
     except FileNotFoundError:
         raise
     except (OSError, pl.exceptions.PolarsError) as error:

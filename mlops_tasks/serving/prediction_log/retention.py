@@ -20,15 +20,15 @@ from mlops_tasks.governance.events import Entry, Event
 from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import actor, ledger_of, record, witness
 from mlops_tasks.serving.prediction_log.journal import day_of
-from mlops_tasks.serving.prediction_log.places import LABELS, Place, is_local, place_of
+from mlops_tasks.serving.prediction_log.places import LABELS, SCRATCH, Place, is_local, place_of
 from mlops_tasks.serving.prediction_log.sealing import DAMAGED, seal
 from mlops_tasks.settings.schema import Settings
+from mlops_tasks.storage.transfer import read
 
 if TYPE_CHECKING:
     from upath import UPath
 
 ACTION = "retention"
-SCRATCH = ".part"  # how `places` calls a file that is being written
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def _damaged(place: Place, before: date) -> list[Path]:
 
 def _rows(file: "UPath") -> int:
     try:
-        content = io.BytesIO(file.read_bytes())
+        content = io.BytesIO(read(file))
         return int(pl.scan_parquet(content).select(pl.len()).collect().item())
     except (pl.exceptions.PolarsError, FileNotFoundError):
         return 0  # it goes all the same
