@@ -25,6 +25,7 @@ from mlops_tasks.settings import Settings
 from mlops_tasks.settings.compose import compose, expand
 
 IN_PROCESS_SERVER = "starting an in-process Prefect server (about 15 s; `mlops up` saves it)"
+UNREACHABLE = "Failed to reach API"  # how Prefect begins that message
 
 
 def find(folder: Path) -> Project:
@@ -102,7 +103,16 @@ def run_flow(
         temporary_settings({PREFECT_TASKS_REFRESH_CACHE: fresh}),
         shown(console, waiting),
     ):
-        return flow(list(overrides), **parameters)
+        try:
+            return flow(list(overrides), **parameters)
+        except RuntimeError as error:
+            if not str(error).startswith(UNREACHABLE):
+                raise
+            raise PlatformError(
+                "no Prefect server answers",
+                where=os.environ.get("PREFECT_API_URL", "PREFECT_API_URL"),
+                next_step="start it, or `unset PREFECT_API_URL`",
+            ) from error
 
 
 @contextlib.contextmanager

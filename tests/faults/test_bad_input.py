@@ -6,6 +6,7 @@ Each test types the command that a person would, in a copy of a generated projec
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -225,3 +226,12 @@ def test_an_unreachable_tracking_server_is_said_before_any_work(spoiled: Generat
     assert "http://127.0.0.1:9" in message
     assert "refuses or does not answer" in message
     assert not (Path(spoiled.environment["MLOPS_HOME"]) / "store").exists()
+
+
+def test_an_unreachable_prefect_server(spoiled: Generated) -> None:
+    nobody = "http://127.0.0.1:9/api"
+    spoiled = replace(spoiled, environment=spoiled.environment | {"PREFECT_API_URL": nobody})
+    message = refused(spoiled)
+    assert "no Prefect server answers" in message
+    assert nobody in message
+    assert "unset PREFECT_API_URL" in message
