@@ -255,8 +255,10 @@ def test_a_full_disk_leaves_nothing_and_heals(tmp_path: Path, writer: str) -> No
 
 
 BLOCKED = """
-    import sys, time
+    import signal, sys, time
     from mlops_tasks.storage import put
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 
     def write(path):
         with path.open("wb") as stream:
