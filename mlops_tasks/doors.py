@@ -8,7 +8,6 @@ page and silence are no proof; nothing secret is sent, and no address that carri
 repeated in an error.
 """
 
-import re
 import urllib.error
 import urllib.request
 from http.client import HTTPMessage
@@ -16,14 +15,12 @@ from typing import IO
 from urllib.parse import urlsplit
 
 from mlops_tasks.errors import MlopsError
+from mlops_tasks.settings.addresses import carries_secret
 from mlops_tasks.settings.schema import StackSettings
 
 LOCAL = "local"
 PROBE_SECONDS = 5
 NO = (401, 403)
-SECRET_IN_QUERY = re.compile(
-    r"[?&;][^=&;]*(?:sig|token|passw|secret|key|credential)[^=&;]*=", re.IGNORECASE
-)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -54,20 +51,6 @@ def refuse_secrets_in(address: str, key: str, error: type[MlopsError]) -> None:
             where=key,
             next_step="take it out and set it in the environment",
         )
-
-
-def carries_secret(address: str) -> bool:
-    """Whether an address has a password before the `@`, or a key, token or signature in its query.
-
-    For a web server a user name alone counts too; elsewhere it names a container or a role.
-    """
-    scheme, _, rest = address.partition("://")
-    if scheme.lower() in ("http", "https"):
-        named = "@" in rest.partition("/")[0]
-    else:  # a password may have a slash in it
-        user, at, _ = rest.partition("@")
-        named = bool(at) and ":" in user and not user.startswith("/")
-    return named or bool(SECRET_IN_QUERY.search(address))
 
 
 def require_shut(address: str, what: str, error: type[MlopsError], next_step: str) -> None:

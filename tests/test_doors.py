@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mlops_tasks.doors import carries_secret
 from mlops_tasks.errors import MlopsError
 from mlops_tasks.governance.record import ledger_of
 from mlops_tasks.registry.client import connect
+from mlops_tasks.settings.addresses import carries_secret
 from tests.registry.life import Life
 
 WITH = [

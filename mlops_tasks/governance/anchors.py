@@ -8,16 +8,15 @@ Guarantee, held by a test: in a local folder a checkpoint appears complete or no
 process killed on the way leaves nothing that an audit would take for a forgery.
 """
 
-import os
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_tasks.errors import LedgerError
 from mlops_tasks.governance.checkpoints import Checkpoint, as_text, from_text
 from mlops_tasks.governance.events import masked
-from mlops_tasks.storage.places import place
+from mlops_tasks.storage.places import is_local, place
+from mlops_tasks.storage.whole_files import write_whole
 
 if TYPE_CHECKING:
     from upath import UPath
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 GIT = "git:"
 NOTES = "mlops-ledger"
 GIT_SECONDS = 20
-LOCAL = ("", "file", "local")
 READABLE = 0o644  # an auditor may be somebody else
 
 
@@ -44,25 +42,12 @@ def write_anchor(anchor: str, checkpoint: Checkpoint) -> None:
     try:
         folder = place(anchor)
         folder.mkdir(parents=True, exist_ok=True)
-        if folder.protocol in LOCAL:
-            _publish(Path(folder.path), name, as_text(checkpoint))
+        if is_local(folder):
+            write_whole(Path(folder.path) / name, as_text(checkpoint).encode(), mode=READABLE)
         else:  # a store of objects shows a new one when it is complete
             (folder / name).write_text(as_text(checkpoint), encoding="utf-8")
     except Exception as error:  # each kind of store has its own
         raise _unusable(anchor, error) from error
-
-
-def _publish(folder: Path, name: str, text: str) -> None:
-    handle, scratch = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(scratch).chmod(READABLE)
-        os.replace(scratch, folder / name)
-    finally:
-        Path(scratch).unlink(missing_ok=True)
 
 
 def read_anchor(anchor: str) -> tuple[list[Checkpoint], list[str]]:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from mlops_tasks.doors import carries_secret
 from mlops_tasks.errors import LedgerError
 from mlops_tasks.governance.anchors import read_anchor, write_anchor
 from mlops_tasks.governance.chain import Verdict, verify
@@ -19,6 +18,7 @@ from mlops_tasks.governance.checkpoints import is_genuine, sign
 from mlops_tasks.governance.events import Entry, Event
 from mlops_tasks.governance.keys import KeyPair, key_pair, public_key
 from mlops_tasks.governance.ledger import Ledger
+from mlops_tasks.settings.addresses import carries_secret
 from mlops_tasks.settings.schema import StackSettings
 
 ACTOR = "MLOPS_ACTOR"

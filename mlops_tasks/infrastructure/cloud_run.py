@@ -4,19 +4,17 @@ Units: cores as a Kubernetes quantity, memory in MiB, time in seconds. Cloud Run
 of cores, and bounds the memory by them.
 """
 
-from typing import Any
-
-from mlops_tasks.infrastructure.google import google_region_problems
+from mlops_tasks.infrastructure.google import google_region
 from mlops_tasks.infrastructure.problem import (
     CPU,
     GPU,
     GPU_KIND,
     HOURS,
     MEMORY,
-    REGION,
     Problem,
     Translation,
-)  # fmt: skip
+    without_variable,
+)
 from mlops_tasks.infrastructure.quantities import (
     MIB_IN_GIB,
     binary_memory,
@@ -48,20 +46,8 @@ LONGEST_SECONDS = 7 * 24 * 3600
 def translate(target: ComputeTarget) -> Translation:
     """Cores, memory, time and region; the worker has no variable for GPUs."""
     asked = target.resources
-    variables: dict[str, Any] = {}
-    problems = [
-        Problem(key, f"the Cloud Run worker has no variable for {what}")
-        for key, value, what in (
-            (GPU, asked.gpu_count, "a GPU"),
-            (GPU_KIND, asked.gpu_kind, "a kind of GPU"),
-        )
-        if value
-    ]
-    if target.region:
-        variables["region"] = target.region
-        problems += google_region_problems(target.region)
-    else:
-        problems.append(Problem(REGION, "empty: the worker would take us-central1"))
+    variables, in_region = google_region(target.region, "the worker would take us-central1")
+    problems = without_variable("Cloud Run", asked, GPU, GPU_KIND) + in_region
     if asked.cpu_cores is not None:
         variables["cpu"] = kubernetes_cpu(asked.cpu_cores)
     if asked.memory_gib is not None:

@@ -17,7 +17,8 @@ from mlops_tasks.infrastructure.problem import (
     REGION,
     Problem,
     Translation,
-)  # fmt: skip
+    without_variable,
+)
 from mlops_tasks.infrastructure.quantities import MIB_IN_GIB, scaled_up
 from mlops_tasks.settings.infrastructure import ComputeTarget
 
@@ -55,15 +56,7 @@ def translate(target: ComputeTarget) -> Translation:
         variables["cpu"] = scaled_up(asked.cpu_cores, UNITS)
     if asked.memory_gib is not None:
         variables["memory"] = scaled_up(asked.memory_gib, MIB_IN_GIB)
-    problems = [
-        Problem(key, f"the ECS worker has no variable for {what}")
-        for key, value, what in (
-            (GPU, asked.gpu_count, "a GPU"),
-            (GPU_KIND, asked.gpu_kind, "a kind of GPU"),
-            (HOURS, asked.max_hours, "a limit of time"),
-        )
-        if value
-    ]
+    problems = without_variable("ECS", asked, GPU, GPU_KIND, HOURS)
     problems += _size_problems(target, variables) + _ignored(target, variables)
     where, region_problems = _region(target)
     return Translation(variables, (*problems, *region_problems), where)

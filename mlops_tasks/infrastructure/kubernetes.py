@@ -5,7 +5,7 @@ Pure. Units: cores in thousandths, memory in MiB, both as Kubernetes quantities.
 
 from typing import Any
 
-from mlops_tasks.infrastructure.problem import GPU, GPU_KIND, HOURS, Problem, Translation
+from mlops_tasks.infrastructure.problem import GPU, GPU_KIND, HOURS, Translation, without_variable
 from mlops_tasks.infrastructure.quantities import binary_memory, kubernetes_cpu
 from mlops_tasks.settings.infrastructure import ComputeTarget
 
@@ -23,16 +23,9 @@ def translate(target: ComputeTarget) -> Translation:
     """GPUs and a limit of time have no variable in Prefect's own job template."""
     asked = target.resources
     variables: dict[str, Any] = {}
-    problems = []
     if asked.cpu_cores is not None:
         variables["cpu_request"] = variables["cpu_limit"] = kubernetes_cpu(asked.cpu_cores)
     if asked.memory_gib is not None:
         variables["memory_request"] = variables["memory_limit"] = binary_memory(asked.memory_gib)
-    for key, value, what in (
-        (GPU, asked.gpu_count, "a GPU"),
-        (GPU_KIND, asked.gpu_kind, "a kind of GPU"),
-        (HOURS, asked.max_hours, "a limit of time"),
-    ):
-        if value:
-            problems.append(Problem(key, f"the Kubernetes worker has no variable for {what}"))
+    problems = without_variable("Kubernetes", asked, GPU, GPU_KIND, HOURS)
     return Translation(variables, tuple(problems))

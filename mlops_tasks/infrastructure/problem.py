@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_tasks.settings.infrastructure import Resources
+
 COMPUTE = "stack.compute"
 RESOURCES = f"{COMPUTE}.resources"
 CPU = f"{RESOURCES}.cpu_cores"
@@ -35,3 +37,17 @@ class Translation:
     variables: dict[str, Any] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     region: str = ""
+
+
+def without_variable(worker: str, asked: Resources, *keys: str) -> list[Problem]:
+    """What is asked for under some keys of a worker that has no variable for it."""
+    known = {
+        GPU: (asked.gpu_count, "a GPU"),
+        GPU_KIND: (asked.gpu_kind, "a kind of GPU"),
+        HOURS: (asked.max_hours, "a limit of time"),
+    }
+    return [
+        Problem(key, f"the {worker} worker has no variable for {what}")
+        for key, (value, what) in known.items()
+        if key in keys and value
+    ]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlops_tasks.infrastructure.problem import EXTRA, Problem
+from mlops_tasks.settings.addresses import carries_secret
 
 HIDDEN = "***"
 SECRET_NAME = re.compile(
@@ -13,13 +14,6 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 REFERENCE = re.compile(r"^\s*\{\{.*\}\}\s*$", re.DOTALL)  # a Prefect block or variable
-# A web server's user name counts too; elsewhere the part before an @ may name a container.
-IN_ADDRESS = re.compile(
-    r"^https?://[^/@\s]*@"
-    r"|^(?!https?:)[a-z][\w+.-]*://(?!/)[^@]*:[^@]*@"
-    r"|[?&;][^=&;]*(?:sig|token|passw|secret|key|credential)[^=&;]*=",
-    re.IGNORECASE,
-)
 ELSEWHERE = re.compile(r"(?:_arn|_name|_id|_file)$", re.IGNORECASE)
 SELECTOR = {"secret", "version"}  # names a secret that Google keeps
 
@@ -50,7 +44,7 @@ def is_secret(name: str, value: str) -> bool:
     named = bool(SECRET_NAME.search(name)) and not ELSEWHERE.search(name)
     if REFERENCE.match(value):
         return False
-    return (named and bool(value)) or ("://" in value and bool(IN_ADDRESS.search(value)))
+    return (named and bool(value)) or ("://" in value and carries_secret(value))
 
 
 def _secrets(key: str, value: Any, name: str = "") -> Iterator[str]:

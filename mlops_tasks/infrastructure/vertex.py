@@ -4,9 +4,7 @@ A job gets a machine, not cores and memory: the smallest one of the N1 series th
 one that `extra.machine_type` names. Units: memory of machines in GB (10**9 bytes), time in hours.
 """
 
-from typing import Any
-
-from mlops_tasks.infrastructure.google import google_region_problems
+from mlops_tasks.infrastructure.google import google_region
 from mlops_tasks.infrastructure.problem import (
     CPU,
     EXTRA,
@@ -14,7 +12,6 @@ from mlops_tasks.infrastructure.problem import (
     GPU_KIND,
     HOURS,
     MEMORY,
-    REGION,
     Problem,
     Translation,
 )
@@ -52,13 +49,7 @@ ATTACHABLE = {
 def translate(target: ComputeTarget) -> Translation:
     """Machine, accelerators, time and region."""
     asked = target.resources
-    variables: dict[str, Any] = {}
-    problems = []
-    if target.region:
-        variables["region"] = target.region
-        problems += google_region_problems(target.region)
-    else:
-        problems.append(Problem(REGION, "empty: Vertex AI has no default region"))
+    variables, problems = google_region(target.region, "Vertex AI has no default region")
     if asked.cpu_cores is not None or asked.memory_gib is not None:
         machine = smallest_machine(asked)
         variables["machine_type"] = machine

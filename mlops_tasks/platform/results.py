@@ -18,7 +18,6 @@ import asyncio
 import hmac
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -36,6 +35,7 @@ from mlops_tasks.settings.residency import is_within
 from mlops_tasks.storage import is_intact
 from mlops_tasks.storage.places import is_local, place
 from mlops_tasks.storage.transfer import read, write
+from mlops_tasks.storage.whole_files import write_whole
 
 FOLDER = "results"
 SERIALIZER = "artifact"
@@ -93,7 +93,7 @@ class SharedResults(WritableFileSystem):
             return str(named.write_path(path, content, _sync=True))
         target = place(self._resolve_path(path))
         if is_local(target):
-            _write_locally(Path(target.path), content)
+            write_whole(Path(target.path), content, durable=False)
         else:
             write(target, content)
         return str(target)
@@ -201,15 +201,3 @@ def _named_block() -> Any:
 @cache
 def _loaded(name: str) -> Any:
     return Block.load(name, _sync=True)  # type: ignore[call-arg]
-
-
-def _write_locally(target: Path, content: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlops_tasks.doors import carries_secret, is_local, is_server
+from mlops_tasks.doors import is_local, is_server
 from mlops_tasks.errors import MlopsError, SettingsError
 from mlops_tasks.infrastructure.credentials import missing_credentials
 from mlops_tasks.infrastructure.job_environment import Read, read
@@ -25,6 +25,7 @@ from mlops_tasks.platform.closed import require_closed_api
 from mlops_tasks.project import stack_probes
 from mlops_tasks.registry.closed import require_closed
 from mlops_tasks.settings import Settings
+from mlops_tasks.settings.addresses import carries_secret
 from mlops_tasks.settings.compose import compose
 from mlops_tasks.settings.schema import StackSettings
 

@@ -1,6 +1,5 @@
 """Objects are complete, named by content and verified, also on a full disk and after a kill."""
 
-import contextlib
 import os
 import re
 import signal
@@ -9,7 +8,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -21,6 +20,7 @@ import pytest
 from mlops_tasks.data.frames import write_frame
 from mlops_tasks.errors import AlteredObject, StorageError
 from mlops_tasks.storage import CHUNK_BYTES, adopt, fetch, file_digest, put
+from tests.small_disk import small_disk
 
 CONTENT = b"some content\x00\xff"
 
@@ -223,19 +223,6 @@ def test_an_object_that_is_larger_than_files_may_be_leaves_nothing(
     assert files(tmp_path) == []
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """One mebibyte, and really no more: only root may mount it."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk can be mounted by root only")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.parametrize("writer", ["bytes", "frame"])
 def test_a_full_disk_leaves_nothing_and_heals(tmp_path: Path, writer: str) -> None:
     frame = pl.DataFrame({"a": np.random.default_rng(0).uniform(size=300_000)})
@@ -243,7 +230,7 @@ def test_a_full_disk_leaves_nothing_and_heals(tmp_path: Path, writer: str) -> No
         "bytes": lambda store: put(store, writing(bytes(2 << 20)), ".bin"),
         "frame": lambda store: write_frame(frame, store, regions=("local",)),
     }
-    with small_disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", "1m") as disk:
         kept = put(str(disk / "store"), writing(CONTENT), ".bin")
         with pytest.raises(StorageError, match=r"(?i)no space left") as caught:
             writers[writer](str(disk / "store"))

@@ -6,9 +6,7 @@ read the folder; no password is in it. Whether what it says is still true is `pr
 
 import contextlib
 import json
-import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 
 from mlops_tasks.errors import PlatformError
 from mlops_tasks.local_platform import FOLDER, KEY_FILE, RECORD, read_key, read_record
+from mlops_tasks.storage.whole_files import write_whole
 
 FORMAT = 1
 
@@ -133,13 +132,4 @@ def writing(place: Path) -> Iterator[None]:
 
 def _replace(file: Path, text: str) -> None:
     with writing(file):
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(name, file)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_whole(file, text.encode(), mode=0o600)

@@ -20,10 +20,12 @@ from mlops_tasks.governance.events import Entry, Event
 from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import actor, ledger_of, record, witness
 from mlops_tasks.serving.prediction_log.journal import day_of
-from mlops_tasks.serving.prediction_log.places import LABELS, SCRATCH, Place, is_local, place_of
+from mlops_tasks.serving.prediction_log.places import LABELS, Place, place_of
 from mlops_tasks.serving.prediction_log.sealing import DAMAGED, seal
 from mlops_tasks.settings.schema import Settings
+from mlops_tasks.storage.places import is_local
 from mlops_tasks.storage.transfer import read
+from mlops_tasks.storage.whole_files import SCRATCH
 
 if TYPE_CHECKING:
     from upath import UPath

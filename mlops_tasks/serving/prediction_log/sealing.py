@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from mlops_tasks.errors import StorageError
 from mlops_tasks.serving.prediction_log.journal import day_of, read_segment, segments
-from mlops_tasks.serving.prediction_log.places import Place, publish, sync_folder
+from mlops_tasks.serving.prediction_log.places import Place, publish
 from mlops_tasks.serving.prediction_log.segment import SUFFIX, lock_of
+from mlops_tasks.storage.whole_files import sync_folder
 
 if TYPE_CHECKING:
     import polars as pl

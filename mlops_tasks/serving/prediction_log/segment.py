@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlops_tasks.serving.prediction_log.framing import framed
-from mlops_tasks.serving.prediction_log.places import sync_folder
+from mlops_tasks.storage.whole_files import sync_folder
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

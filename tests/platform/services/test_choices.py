@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_tasks.doors import carries_secret
 from mlops_tasks.environment import TELEMETRY_OFF
 from mlops_tasks.errors import PlatformError
 from mlops_tasks.local_platform import identity
@@ -19,6 +18,7 @@ from mlops_tasks.platform.services import database, ports, programs
 from mlops_tasks.platform.services.locking import alone
 from mlops_tasks.platform.services.readiness import Ended, wait
 from mlops_tasks.platform.services.record import Service
+from mlops_tasks.settings.addresses import carries_secret
 from mlops_tasks.settings.residency import is_within
 
 URL = "postgresql://ada@db.example.org:5433/mlops"

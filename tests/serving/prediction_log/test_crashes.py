@@ -32,7 +32,7 @@ from tests.serving.prediction_log.answers import (
 )
 from tests.serving.prediction_log.sealers import eventually, sealers
 from tests.serving.prediction_log.servers import FORKS, start
-from tests.serving.prediction_log.small_disk import small_disk
+from tests.small_disk import small_disk
 
 KILLS = 20
 
@@ -131,7 +131,7 @@ def seal_in(folder: Path) -> None:
 
 
 def test_a_full_disk_refuses_and_spoils_nothing(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", "512k") as disk:
         settings = settings_in(tmp_path, predictions=str(disk / "log"))
         log = open_log(settings)
         log.append(answered("before"))

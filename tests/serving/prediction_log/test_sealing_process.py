@@ -33,7 +33,7 @@ from tests.serving.prediction_log.answers import (
     settings_in,
 )
 from tests.serving.prediction_log.sealers import eventually, sealers
-from tests.serving.prediction_log.small_disk import small_disk
+from tests.small_disk import small_disk
 
 SEGMENTS = 150
 CONTEXT = Context(MODEL, 1, "d" * 64, "eu", "champion", ("x",))
@@ -123,7 +123,9 @@ def test_killed_in_the_middle_it_is_followed_by_another(
     asking.join()
 
     assert f"ended with {-signal.SIGKILL}" in str(failures[0])
-    assert 0 < len(journals(here)) < SEGMENTS, "it was in the middle"
+    # The kill may come between a Parquet file and the end of its journal.
+    assert parquet(here), "it had begun"
+    assert journals(here), "it had not ended"
     sealing.seal()
     sealing.end()
     assert journals(here) == []
@@ -217,7 +219,7 @@ def test_an_error_says_nothing_of_what_is_in_the_journals(
 
 
 def test_a_full_disk_loses_nothing(settings: Callable[..., Settings], tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", "512k") as disk:
         here = settings()
         here = here.model_copy(
             update={"stack": here.stack.model_copy(update={"predictions": str(disk / "log")})}

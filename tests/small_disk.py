@@ -10,10 +10,10 @@ import pytest
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path) -> Iterator[Path]:
-    """Half a mebibyte, and really no more: only root may mount it."""
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of, for instance, `512k`, and really no more: only root may mount it."""
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("a small disk can be mounted by root only")
     try:
