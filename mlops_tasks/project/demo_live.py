@@ -72,7 +72,8 @@ def _from_now_on_a_person_signs(project: Path, environment: dict[str, str]) -> P
     with (policy.parent / "allowed_signers").open("a", encoding="utf-8") as signers:
         signers.write(f"{OWNER} {public}")
     who = ["-c", "user.name=mlops demo", "-c", "user.email=demo@localhost"]
-    run(["git", *who, "commit", "-qam", "The owner signs"], project, environment)
+    for words in (["add", "conf"], [*who, "commit", "-qm", "The owner signs"]):
+        run(["git", *words], project, environment)
     return key
 
 

@@ -131,6 +131,8 @@ def test_the_demo_does_what_the_readme_says(tmp_path: Path) -> None:
     assert -1 < told[0] < told[1], "retrained, approved, and taken back"
     root = tmp_path / "demo" / "flight-delay"
     assert (root / "outputs" / "july.parquet").is_file()
+    status = ["git", "-C", str(root), "status", "--porcelain"]
+    assert subprocess.check_output(status, text=True) == "", "all that it changed is committed"
     assert "<svg" in (root / "outputs" / "compare.html").read_text(encoding="utf-8")
 
 

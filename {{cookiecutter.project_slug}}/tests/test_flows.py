@@ -10,6 +10,7 @@ from {{ cookiecutter.__package_name }} import flows
 
 ROOT = Path(__file__).parents[1]
 SMALL = ["policy.minimum_rows=200", "policy.minimum_positives=20", "policy.slice_floor=null"]
+SMALL += ["policy.approval.automatic=[dev]"]  # whatever people must sign elsewhere
 
 
 def test_train_and_score(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
