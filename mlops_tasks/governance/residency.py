@@ -6,14 +6,17 @@ against it.
 
 Guarantees, each held by a test: a task on data starts only after a run was entered, and only in a
 region that all its inputs allow; a process that does not know where it is may work for a local
-stack only; every yes and every no is an event, written before anything is read.
+stack only; every yes and every no is an event, written before anything is read. A yes that a run
+has said in the same process, of the same step and data, is not said again.
 """
 
 import functools
 import inspect
 import os
+import uuid
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
 from mlops_tasks.data.placement import common_regions, datasets_in
@@ -28,10 +31,21 @@ RESIDENCY = "residency"
 OBSERVED = "MLOPS_REGION"
 CONFIGURED = "configuration"
 DIGESTS = 20  # in one event; more inputs than that are told by their number
+RUNS = 64  # that a process remembers what they said
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_entered: ContextVar[Settings | None] = ContextVar("entered", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that was entered; it may be entered again in other processes, where its steps are."""
+
+    settings: Settings
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+_entered: ContextVar[Run | None] = ContextVar("entered", default=None)
 
 
 def observed_region(stack: StackSettings, environment: Mapping[str, str] = os.environ) -> str:
@@ -65,14 +79,31 @@ def enter(settings: Settings) -> None:
     ResidencyRefused
         See `refuse_misplaced`.
     """
-    refuse_misplaced(settings)
-    _decided(settings, CONFIGURED, observed_region(settings.stack), "allowed")
-    _entered.set(settings)
+    enter_again(Run(settings))
+
+
+def enter_again(run: Run) -> None:
+    """Go on with a run in a process that may be another one, and elsewhere.
+
+    Raises
+    ------
+    ResidencyRefused
+        See `refuse_misplaced`.
+    """
+    refuse_misplaced(run.settings)
+    _allowed(run, CONFIGURED, observed_region(run.settings.stack))
+    _entered.set(run)
+
+
+def entered_run() -> Run | None:
+    """The run that was entered here; None outside of one."""
+    return _entered.get()
 
 
 def entered() -> Settings | None:
     """The configuration of the run that was entered here; None outside of one."""
-    return _entered.get()
+    run = _entered.get()
+    return run.settings if run else None
 
 
 def resident(function: Callable[P, R]) -> Callable[P, R]:
@@ -92,8 +123,8 @@ def resident(function: Callable[P, R]) -> Callable[P, R]:
         rule = inputs.get("residency")
         if not found and not isinstance(rule, ResidencyRule):
             return function(*args, **kwargs)
-        settings = _entered.get()
-        if settings is None:
+        run = _entered.get()
+        if run is None:
             raise ResidencyRefused(
                 "nobody has entered a run: it is not known where this may be done",
                 where=f"task {name!r}",
@@ -103,12 +134,13 @@ def resident(function: Callable[P, R]) -> Callable[P, R]:
         if isinstance(rule, ResidencyRule):
             allowed = rule.regions
         digests = {key: each.digest for key, each in list(found.items())[:DIGESTS]}
+        settings = run.settings
         observed = observed_region(settings.stack)
         if not observed or observed not in allowed:
             where = f"here is {observed or 'an unknown place'}"
             why = f"{where}, and the inputs may only be in {', '.join(allowed) or 'no region'}"
             raise _refused(settings, name, observed, why, digests)
-        _decided(settings, name, observed, "allowed", digests=digests, allowed=allowed)
+        _allowed(run, name, observed, digests, allowed)
         try:
             return function(*args, **kwargs)
         except ResidencyRefused as error:
@@ -140,6 +172,25 @@ def _refused(
         next_step="correct regions and policy.residency (see docs/governance.md), or run it where "
         f"the data may be; a worker says where it is by {OBSERVED}",
     )
+
+
+@functools.lru_cache(maxsize=RUNS)
+def _said(run: str) -> set[tuple[object, ...]]:
+    """What a run has allowed in this process, and recorded."""
+    return set()
+
+
+def _allowed(
+    run: Run,
+    task: str,
+    observed: str,
+    digests: Mapping[str, str] | None = None,
+    allowed: tuple[str, ...] = (),
+) -> None:
+    decision = (task, observed, tuple((digests or {}).items()), allowed)
+    if decision not in _said(run.id):
+        _decided(run.settings, task, observed, "allowed", "", digests, allowed)
+        _said(run.id).add(decision)
 
 
 def _decided(

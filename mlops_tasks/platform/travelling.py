@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 from mlops_tasks.governance import residency
-from mlops_tasks.settings.schema import Settings
 
 _COMPUTES = threading.Lock()
 
@@ -31,17 +30,18 @@ class Travelling:
     alone
         Whether no other such step may compute in this process meanwhile.
     run
-        The configuration of the run that it came with from another process.
+        The run that it came with from another process.
     """
 
     # Not in `__dict__`: Prefect copies that into the task, and it would be pickled with it.
-    __slots__ = ("__dict__", "_alone", "_function", "_run")
+    __slots__ = ("__dict__", "_alone", "_checked", "_function", "_run")
 
     def __init__(
-        self, function: Callable[..., Any], alone: bool = False, run: Settings | None = None
+        self, function: Callable[..., Any], alone: bool = False, run: residency.Run | None = None
     ) -> None:
         functools.update_wrapper(self, function)
         self._function, self._alone, self._run = function, alone, run
+        self._checked = residency.resident(function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, in the run that it came with if it came with one."""
@@ -49,13 +49,13 @@ class Travelling:
             return self._called(*args, **kwargs)
         return contextvars.copy_context().run(self._arrived, self._run, args, kwargs)
 
-    def _arrived(self, run: Settings, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        residency.enter(run)
+    def _arrived(self, run: residency.Run, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        residency.enter_again(run)
         return self._called(*args, **kwargs)
 
     def _called(self, *args: Any, **kwargs: Any) -> Any:
         with _COMPUTES if self._alone else contextlib.nullcontext():
-            return residency.resident(self._function)(*args, **kwargs)
+            return self._checked(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Travelling, (self._function, self._alone, self._run or residency.entered())
+        return Travelling, (self._function, self._alone, self._run or residency.entered_run())

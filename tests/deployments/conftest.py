@@ -17,6 +17,9 @@ import pytest
 from tests.conftest import REPO, Generated
 
 NAME = "flight-delay"
+# The one slot of a deployment is a lease of 300 s: where a server on SQLite could not give it back
+# after a crash, because two wrote at once, the next run begins that much later.
+PATIENCE_SECONDS = 480
 
 
 def render(folder: Path, repository: str) -> str:
@@ -68,11 +71,18 @@ def worker(ours: Generated, pool: str, log: Path) -> Iterator["subprocess.Popen[
 
 
 def asked(ours: Generated, path: str, **body: Any) -> Any:
-    """What the server answers to a question of its API."""
+    """What the server answers to a question of its API.
+
+    A server on SQLite says 503 where two write at once; Prefect's own client asks again, too.
+    """
     import httpx
 
     url = f"{ours.environment['PREFECT_API_URL']}/{path}"
-    answer = httpx.post(url, json=body, timeout=60) if body else httpx.get(url, timeout=60)
+    for pause in (0.2, 0.5, 1, 2, 5, 0):
+        answer = httpx.post(url, json=body, timeout=60) if body else httpx.get(url, timeout=60)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(pause)
     answer.raise_for_status()
     return answer.json()
 
@@ -115,10 +125,14 @@ def states(ours: Generated, flow_run: str) -> list[str]:
     return [each["name"] for each in sorted(found, key=lambda each: each["timestamp"])]
 
 
-def until(what: str, condition: Callable[[], object], seconds: float = 300) -> None:
+def until(
+    what: str | Callable[[], object],
+    condition: Callable[[], object],
+    seconds: float = PATIENCE_SECONDS,
+) -> None:
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, what
+        assert time.monotonic() < end, what() if callable(what) else what
         time.sleep(0.3)
 
 

@@ -169,8 +169,46 @@ def test_reading_new_data_obeys_the_rule_that_it_is_given(
     apart(run)
 
     outcomes = [each.outcome for each in events(settings)]
-    assert outcomes == ["allowed", "allowed", "refused", "allowed", "refused"]
+    assert outcomes == ["allowed", "allowed", "refused", "refused"]
     assert events(settings)[-1].reason == "the remote is in the us"
+
+
+def test_a_run_says_the_same_yes_once_and_every_no(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @resident
+    def look(one: Dataset) -> None:
+        pass
+
+    def run() -> None:
+        enter(settings)
+        for _ in range(3):
+            look(EU)
+        look(BOTH)
+        monkeypatch.setenv(OBSERVED, "us")
+        for _ in range(2):
+            with pytest.raises(ResidencyRefused):
+                look(EU)
+        look(BOTH)
+        monkeypatch.setenv(OBSERVED, "eu")
+        look(EU)
+
+    monkeypatch.setenv(OBSERVED, "eu")
+    for _ in range(2):  # another run is asked anew
+        apart(run)
+        told = [
+            (*each.digests.values(), each.facts["region"], each.outcome)
+            for each in events(settings)
+        ]
+        assert told[-6:] == [
+            ("eu", "allowed"),
+            (EU.digest, "eu", "allowed"),
+            (BOTH.digest, "eu", "allowed"),
+            (EU.digest, "us", "refused"),
+            (EU.digest, "us", "refused"),
+            (BOTH.digest, "us", "allowed"),
+        ]
+    assert len(events(settings)) == 12
 
 
 # What each task is given that is data; the rest does not matter, it never starts.

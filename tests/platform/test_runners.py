@@ -93,6 +93,11 @@ def test_a_function_takes_its_run_along(tmp_path: Path) -> None:
     with pytest.raises(AttributeError, match="reference"):  # it has come as far as the function
         pickle.loads(packed)(rows, None, None, store="")
     assert residency.entered() is None, "only for the length of the call"
+    for _ in range(3):
+        with pytest.raises(AttributeError, match="reference"):
+            pickle.loads(packed)(rows, None, None, store="")
+    told = [each.event.facts["task"] for each in ledger_of(settings.stack).entries()]
+    assert told == ["configuration", "configuration", "admit"], "of the second run each yes once"
     again = pickle.loads(cloudpickle.dumps(pickle.loads(packed)))
     os.environ[residency.OBSERVED] = "us"
     try:

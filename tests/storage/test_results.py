@@ -184,7 +184,7 @@ def inside(store: str) -> Iterator[None]:
 
     stack, settings = Stack(), Stack()
     stack.store, settings.stack = store, stack  # type: ignore[attr-defined]
-    token = residency._entered.set(settings)  # type: ignore[arg-type]
+    token = residency._entered.set(residency.Run(settings))  # type: ignore[arg-type]
     try:
         yield
     finally:
