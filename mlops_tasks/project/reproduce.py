@@ -9,7 +9,6 @@ folder is left, however it ends.
 """
 
 import json
-import os
 import re
 import sys
 import time
@@ -17,31 +16,27 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from mlops_tasks.artifacts import Evidence
 from mlops_tasks.data.versions import lend_remote
-from mlops_tasks.encoding import decode, digest
 from mlops_tasks.errors import ProjectError, ResidencyRefused
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.record import actor, record, witness
 from mlops_tasks.governance.residency import OBSERVED, observed_region
 from mlops_tasks.project.programs import interruptible, run, uv
+from mlops_tasks.project.reproduction_home import LOCAL, left_in, own_places, own_variables
 from mlops_tasks.project.words import console
 from mlops_tasks.project.worktree import checked_out, require_commit, temporary_folder
 from mlops_tasks.registry.ancestry import find_version
 from mlops_tasks.registry.client import connect, talking
-from mlops_tasks.registry.lineage import MACHINE_SPECIFIC
 from mlops_tasks.registry.release import Release, open_release
 from mlops_tasks.registry.sameness import Finding, agree, findings
 from mlops_tasks.settings.schema import Settings, StackSettings
 
 TRAINED = (0, 3, 4)  # refused or waiting too: the old champion is not there to compare with
-LOCAL = "local"
 # The next override begins at a blank that is followed by a key: values may hold blanks too.
 BETWEEN_OVERRIDES = re.compile(r" (?=[+~]{0,2}[A-Za-z_][\w.@/-]*=|~[A-Za-z_])")
-KEPT_OF_PREFECT = ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING", "PREFECT_API_KEY")
-NOT_INHERITED = ("PREFECT_", "MLFLOW_", "MLOPS_HOME", "VIRTUAL_ENV", "UV_PROJECT", "GIT_", "DVC_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +177,7 @@ def _again(root: Path, recorded: _Recorded, environment: str, region: str) -> tu
     ):
         home = folder / "home"
         home.mkdir()
-        variables = _environment(home) | {OBSERVED: region}
+        variables = own_variables(home) | {OBSERVED: region}
         lend_remote(str(root), str(project))
         python = [sys.executable]
         if environment == "locked":
@@ -194,48 +189,10 @@ def _again(root: Path, recorded: _Recorded, environment: str, region: str) -> tu
         else:
             variables["PYTHONPATH"] = str(project / "src")
         words = ["train", "--json", "--fresh", "--project", str(project), *recorded.overrides]
-        command = [*python, "-m", "mlops_tasks.cli", *words, *_own_places(home)]
+        command = [*python, "-m", "mlops_tasks.cli", *words, *own_places(home)]
         with _step(" ".join(["train", *recorded.overrides])):
             told = json.loads(run(command, project, variables, TRAINED))
-        return _result(home, str(told["run_id"]), recorded.stack_name)
-
-
-def _environment(home: Path) -> dict[str, str]:
-    """The user's variables without those that lead to the user's own state."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(NOT_INHERITED) or name in KEPT_OF_PREFECT
-    }
-    return kept | {"MLOPS_HOME": str(home)}
-
-
-def _own_places(home: Path) -> list[str]:
-    """Overrides, stronger than all before: whatever stack was used, everything stays in `home`."""
-    places = {
-        "name": LOCAL,
-        "tracking_uri": f"sqlite:///{home}/mlflow.db",
-        "artifact_root": f"{home}/artifacts",
-        "predictions": f"{home}/predictions",
-        "store": f"{home}/store",
-        "ledger": f"sqlite:///{home}/ledger.db",
-        "anchor": f"{home}/anchor",
-        "key_folder": f"{home}/keys",
-    }
-    return [f"stack.{name}='{place}'" for name, place in places.items()]
-
-
-def _result(home: Path, run_id: str, stack_name: str) -> tuple[Evidence, str]:
-    """What a training left in its home; the configuration under the name of the recorded stack."""
-    import yaml
-
-    files = next(home.glob(f"artifacts/*/{run_id}/artifacts"))
-    evidence: Evidence = decode((files / "package" / "evidence.json").read_bytes())
-    plain: Any = yaml.safe_load((files / "config.yaml").read_text(encoding="utf-8"))
-    for group, names in MACHINE_SPECIFIC.items():
-        plain[group] = {key: plain[group][key] for key in plain[group] if key not in names}
-    plain["stack"]["name"] = stack_name
-    return evidence, digest(plain)
+        return left_in(home, str(told["run_id"]), recorded.stack_name)
 
 
 @contextmanager

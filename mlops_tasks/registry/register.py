@@ -1,17 +1,13 @@
-"""The end of a training: record it in MLflow and in the ledger; an accepted model gets a version.
+"""The end of a training: a run of MLflow, an event in the ledger; an accepted model gets a version.
 
 Guarantees: a version exists only of a run that is completely recorded and sealed, so a Ctrl-C or a
 crash leaves no half-registered model; a result that is already recorded is not recorded again; a
 refused candidate leaves a run with its reasons, an event, and no version. Being registered lets
-nobody in: that is `promotion`'s affair.
+nobody in: that is `promotion`'s affair. What a run says is `run_record`'s.
 """
 
-import tempfile
-import time
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlops_tasks.artifacts import (
     Candidate,
@@ -24,7 +20,6 @@ from mlops_tasks.artifacts import (
 )
 from mlops_tasks.boundaries import boundary
 from mlops_tasks.encoding import digest
-from mlops_tasks.evaluation.report import render_report
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.leases import lease
 from mlops_tasks.governance.locked_environment import NONE
@@ -33,22 +28,25 @@ from mlops_tasks.registry.client import connect, experiment, talking
 from mlops_tasks.registry.models import (
     CHALLENGER,
     CHAMPION,
-    DIGEST_TAG,
     by_alias,
     create_version,
     number_of,
     set_alias,
 )
-from mlops_tasks.registry.release import REGISTRATION, bytes_digest, evidence_of, write_release
+from mlops_tasks.registry.release import REGISTRATION, bytes_digest, evidence_of
+from mlops_tasks.registry.run_record import (
+    KEY_TAG,
+    REPORT_FILE,
+    run_tags,
+    version_tags,
+    write_run,
+)
 from mlops_tasks.settings.schema import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, Run
+    from mlflow.entities import Run
 
-KEY_TAG = "mlops.key"
-REPORT_FILE = "report.html"
-MAX_PARAM_LENGTH = 6000
 MAX_REASON = 2000
 
 
@@ -92,13 +90,13 @@ def register(
         repeated = run is not None
         if run is None:
             _give_up_unfinished(client, experiment_id, key)
-            tags = _tags(key, evidence, overrides)
+            tags = run_tags(key, evidence, overrides)
             run = client.create_run(experiment_id, run_name=candidate.name, tags=tags)
             boundary("run created")
-            _record(client, run.info.run_id, settings, evidence)
+            write_run(client, run.info.run_id, settings, evidence)
         run_id, version = run.info.run_id, None
         if decision.accepted:
-            version = create_version(client, model, run_id, _version_tags(evidence))
+            version = create_version(client, model, run_id, version_tags(evidence))
             boundary("version created")
         _on_record(settings, client, run_id, evidence, version)
         if version not in (None, number_of(by_alias(client, model, CHAMPION))):
@@ -197,89 +195,3 @@ def _reigning(client: "MlflowClient", settings: Settings, evidence: Evidence) ->
     if any(found.event.digests.get(name) != value for name, value in same.items()):
         return None
     return client.get_run(str(champion.run_id))
-
-
-def _record(client: "MlflowClient", run_id: str, settings: Settings, evidence: Evidence) -> None:
-    try:
-        client.log_batch(run_id, metrics=_metrics(evidence), params=_params(settings))
-        boundary("metrics logged")
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            page = render_report(
-                settings.project,
-                evidence.candidate,
-                evidence.evaluation,
-                evidence.comparisons,
-                evidence.decision,
-                evidence.lineage,
-            )
-            (folder / REPORT_FILE).write_text(page, encoding="utf-8")
-            (folder / "config.yaml").write_text(_yaml(settings), encoding="utf-8")
-            write_release(settings, evidence, folder)
-            client.log_artifacts(run_id, str(folder))
-        boundary("artifacts logged")
-    except BaseException as error:  # Ctrl-C too: a run must not stay RUNNING for ever
-        killed = isinstance(error, KeyboardInterrupt | SystemExit)
-        client.set_terminated(run_id, "KILLED" if killed else "FAILED")
-        raise
-    client.set_terminated(run_id, "FINISHED")
-    boundary("run finished")
-
-
-def _metrics(evidence: Evidence) -> list["Metric"]:
-    from mlflow.entities import Metric
-
-    evaluation = evidence.evaluation
-    values = {"latency_ms": evaluation.latency_ms, "comparison_rows": float(evaluation.rows)}
-    for name, interval in evaluation.metrics.items():
-        values |= {
-            name: interval.value,
-            f"{name}_low": interval.low,
-            f"{name}_high": interval.high,
-        }
-    for each in evidence.comparisons:
-        values[f"gain_over_{each.rival}"] = each.gain.value
-    now = int(time.time() * 1000)
-    return [Metric(name, value, now, 0) for name, value in values.items()]
-
-
-def _params(settings: Settings) -> list["Param"]:
-    from mlflow.entities import Param
-
-    flat = _flatten(settings.model_dump(mode="json"))
-    return [Param(name, str(value)[:MAX_PARAM_LENGTH]) for name, value in flat.items()]
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        # Keys that a user invents (people, metrics) may hold what MLflow takes no name of.
-        if isinstance(value, dict) and all(key.isidentifier() for key in value):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def _yaml(settings: Settings) -> str:
-    import yaml
-
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
-
-
-def _tags(key: str, evidence: Evidence, overrides: Sequence[str]) -> dict[str, str]:
-    decision = evidence.decision
-    return _version_tags(evidence) | {
-        KEY_TAG: key,
-        "mlops.decision": "accepted" if decision.accepted else "refused",
-        "mlops.reasons": "; ".join(decision.reasons)[:MAX_PARAM_LENGTH],
-        "mlops.policy_digest": decision.policy_digest,
-        "mlops.overrides": " ".join(overrides),
-        "mlops.model": evidence.candidate.name,
-    }
-
-
-def _version_tags(evidence: Evidence) -> dict[str, str]:
-    candidate = evidence.candidate
-    facts = {f"mlops.{name}": str(value) for name, value in asdict(evidence.lineage).items()}
-    return facts | {DIGEST_TAG: candidate.digest, "mlops.train_digest": candidate.train.digest}
