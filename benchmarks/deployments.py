@@ -3,10 +3,12 @@
 Every run has a body of one line, so what is measured is the server and the way to it. A worker
 starts a process for each run, which takes seconds of CPU; to see what the server can take, the many
 runs are carried out by executors that claim runs as a worker does and call Prefect's engine in
-their own process. Fewer runs go through a real process worker.
+their own process. There are more of them than cores: at the end of each run Prefect's engine sleeps
+for up to a second, until the thread of its heartbeat has seen the end. Fewer runs go through a real
+process worker.
 
 Reproduce: uv run python benchmarks/deployments.py
-(`--deployments 100`, `--runs 1000`, `--executors 2`, `--worker-runs 20`)
+(`--deployments 100`, `--runs 1000`, `--executors 8`, `--worker-runs 20`)
 """
 
 import argparse
@@ -44,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--deployments", type=int, default=100)
     parser.add_argument("--runs", type=int, default=1000)
-    parser.add_argument("--executors", type=int, default=2, help="processes that carry runs out")
+    parser.add_argument("--executors", type=int, default=8, help="processes that carry runs out")
     parser.add_argument("--worker-runs", type=int, default=20, help="runs of a process worker")
     parser.add_argument("--execute", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -40,6 +40,8 @@ def defaults() -> dict[str, str]:
         "PREFECT_LOCAL_STORAGE_PATH": str(home() / "results"),
         # The in-process server needs about 15 s on two busy cores; Prefect gives up after 20.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        # What Prefect's server says while its database is being started.
+        "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
         # It would repeat what must not be done twice; registry.endurance repeats the rest.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",

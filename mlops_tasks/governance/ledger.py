@@ -3,7 +3,7 @@
 Guarantees: numbers have no gaps and times never go back, whoever writes from however many
 processes; an entry is there completely or not at all; UPDATE, DELETE, TRUNCATE and an INSERT out of
 turn are refused by triggers, also for those who come with another client. Who can drop the triggers
-can still change rows: `chain` finds that.
+can still change rows: `chain` finds that. A PostgreSQL that is started again is waited for.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_tasks.errors import LedgerError
 from mlops_tasks.governance.events import START, Entry, Event, Row, entry_of, hash_of, link, masked
 from mlops_tasks.governance.tables import (
+    connected,
     create_tables,
     is_spoilt,
     ledger,
@@ -133,7 +134,7 @@ class Ledger:
     @contextlib.contextmanager
     def writing(self) -> Iterator["Connection"]:
         """A transaction that no other writer shares; the way to more than one write at once."""
-        with self._talking(), self._engine.connect() as connection:
+        with self._talking(), connected(self._engine) as connection:
             if own_transactions(connection):
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
@@ -147,7 +148,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator["Connection"]:
-        with self._talking(), self._engine.connect() as connection:
+        with self._talking(), connected(self._engine) as connection:
             yield connection
 
     @contextlib.contextmanager

@@ -1,0 +1,90 @@
+"""PostgreSQL is killed while a model is being fitted: runs, registry and ledger all lie in it."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.platform.services.conftest import MLOPS, Home
+from tests.platform.services.test_postgresql import TRAIN
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+DOWN_SECONDS = 12
+# Fitting waits as long as the file is there.
+WAITING = """
+
+def held(columns, seed):
+    import os, pathlib, time
+    home = pathlib.Path(os.environ["MLOPS_HOME"])
+    (home / "fitting").touch()
+    while (home / "hold").exists():
+        time.sleep(0.1)
+    return linear(columns, seed)
+
+MODELS["held"] = held
+"""
+
+
+@pytest.fixture(scope="module")
+def home(new_home: Callable[[], Home]) -> Home:
+    home = new_home()
+    home.mlops("up", "--database", "embedded")
+    return home
+
+
+@pytest.fixture(scope="module")
+def waiting(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with a model whose fit can be held."""
+    copy = tmp_path_factory.mktemp("waiting") / sources.name
+    shutil.copytree(sources, copy)
+    model = next((copy / "src").glob("*/model.py"))
+    model.write_text(model.read_text() + WAITING)
+    (copy / "conf" / "model" / "held.yaml").write_text("name: held\n")
+    return copy
+
+
+def training(home: Home, project: Path) -> "subprocess.Popen[str]":
+    """A training that has come to its fit."""
+    (home.path / "fitting").unlink(missing_ok=True)
+    (home.path / "hold").touch()
+    path = {"PYTHONPATH": f"{project / 'src'}:{os.environ.get('PYTHONPATH', '')}"}
+    process = subprocess.Popen(
+        [*MLOPS, *TRAIN, "model=held", "--project", str(project)],
+        env=home.environment | path,
+        cwd=home.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: (home.path / "fitting").exists() or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
+    return process
+
+
+def until(condition: Callable[[], object], seconds: float = 240) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_training_survives_it(home: Home, waiting: Path) -> None:
+    process = training(home, waiting)
+    os.kill(home.pids()["postgres"], signal.SIGKILL)
+    (home.path / "hold").unlink()  # the next steps need what is not there
+    time.sleep(DOWN_SECONDS)
+    assert home.status()["postgres"]["state"] == "dead"
+    home.mlops("up")
+    out, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    told = json.loads(out)
+    assert told["version"] == 1
+    found = home.mlops("history", "--json", "--project", str(waiting)).stdout
+    assert [each["version"] for each in json.loads(found)] == [1]
+    assert home.mlops("audit", "verify", "--project", str(waiting)).returncode == 0
