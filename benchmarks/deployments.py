@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__)
-POOL, IN_PROCESS = "benchmark", "executors"
+POOL, EXECUTOR = "benchmark", "executor-{}"
 CLIENTS = 4
 GIVE_UP_SECONDS = 3600
 console = Console(width=100)
@@ -48,10 +48,10 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--executors", type=int, default=8, help="processes that carry runs out")
     parser.add_argument("--worker-runs", type=int, default=20, help="runs of a process worker")
-    parser.add_argument("--execute", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--execute", metavar="POOL", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.execute:
-        _execute()
+        _execute(options.execute)
         return
     os.environ["PREFECT_LOGGING_LEVEL"] = "ERROR"
     os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
@@ -71,12 +71,13 @@ def _measure(folder: Path, options: argparse.Namespace) -> Table:
     table = Table(title=f"{options.deployments} deployments on PostgreSQL", title_justify="left")
     for name in ("what", "how many", "seconds", "per minute", "finished", "lost"):
         table.add_column(name)
-    for pool, kind in ((POOL, "process"), (IN_PROCESS, "process")):
-        command = ["-m", "prefect", "work-pool", "create", pool, "--type", kind]
+    pools = [EXECUTOR.format(number) for number in range(options.executors)]
+    for pool in (POOL, *pools):
+        command = ["-m", "prefect", "work-pool", "create", pool, "--type", "process"]
         subprocess.run([sys.executable, *command], check=True, capture_output=True)
 
     started = time.perf_counter()
-    ids = _deploy(IN_PROCESS, options.deployments)
+    ids = _deploy(pools, options.deployments)
     took = time.perf_counter() - started
     _row(table, "deployments made", len(set(ids)), took, f"{len(set(ids))}", "")
 
@@ -87,8 +88,8 @@ def _measure(folder: Path, options: argparse.Namespace) -> Table:
 
     started = time.perf_counter()
     executors = [
-        subprocess.Popen([sys.executable, str(HERE), "--execute"], env=os.environ)
-        for _ in range(options.executors)
+        subprocess.Popen([sys.executable, str(HERE), "--execute", pool], env=os.environ)
+        for pool in pools
     ]
     try:
         found = _finished(runs)
@@ -100,7 +101,7 @@ def _measure(folder: Path, options: argparse.Namespace) -> Table:
     _outcome(table, what, runs, found, time.perf_counter() - started)
 
     if options.worker_runs:
-        ids = _deploy(POOL, 1)
+        ids = _deploy([POOL], 1)
         runs = _submit(ids, options.worker_runs)
         with _worker(folder):
             started = time.perf_counter()
@@ -110,7 +111,8 @@ def _measure(folder: Path, options: argparse.Namespace) -> Table:
     return table
 
 
-def _deploy(pool: str, many: int) -> list[Any]:
+def _deploy(pools: list[str], many: int) -> list[Any]:
+    """Deployments, spread over the pools."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
@@ -118,8 +120,8 @@ def _deploy(pool: str, many: int) -> list[Any]:
         return [
             client.create_deployment(
                 flow_id,
-                f"{pool}-{number}",
-                work_pool_name=pool,
+                f"{pools[0]}-{number}",
+                work_pool_name=pools[number % len(pools)],
                 path=str(HERE.parent),
                 entrypoint=f"{HERE.name}:trivial",
             )
@@ -151,23 +153,26 @@ def _finished(runs: list[Any]) -> Counter[str]:
     """The states of these runs, once all are final or patience is at its end."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.client.schemas.objects import TERMINAL_STATES, StateType
 
+    open_ = sorted({each.value for each in StateType} - {each.value for each in TERMINAL_STATES})
+    wanted = {"flow_runs": {"state": {"type": {"any_": open_}}}}
     end = time.monotonic() + GIVE_UP_SECONDS
+    states: Counter[str] = Counter()
     with get_client(sync_client=True) as client:
-        while True:
-            states: Counter[str] = Counter()
-            for first in range(0, len(runs), 200):
-                wanted = FlowRunFilter(id=FlowRunFilterId(any_=runs[first : first + 200]))
-                page = client.read_flow_runs(flow_run_filter=wanted, limit=200)
-                states.update(str(each.state_name) for each in page)
-            open_ = len(runs) - sum(states[name] for name in ("Completed", "Failed", "Crashed"))
-            if not open_ or time.monotonic() > end:
-                return states
+        while client.request("POST", "/flow_runs/count", json=wanted).json():
+            if time.monotonic() > end:
+                break
             time.sleep(1)
+        for first in range(0, len(runs), 200):
+            some = FlowRunFilter(id=FlowRunFilterId(any_=runs[first : first + 200]))
+            found = client.read_flow_runs(flow_run_filter=some, limit=200)
+            states.update(str(each.state_name) for each in found)
+    return states
 
 
-def _execute() -> None:
-    """Claim runs of the pool and carry them out, until somebody ends this process."""
+def _execute(pool: str) -> None:
+    """Claim runs of a pool and carry them out, until somebody ends this process."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.responses import SetStateStatus
     from prefect.flow_engine import run_flow
@@ -176,7 +181,7 @@ def _execute() -> None:
     with get_client(sync_client=True) as client:
         while True:
             scheduled = client.request(
-                "POST", f"/work_pools/{IN_PROCESS}/get_scheduled_flow_runs", json={"limit": 20}
+                "POST", f"/work_pools/{pool}/get_scheduled_flow_runs", json={"limit": 20}
             ).json()
             for each in scheduled:
                 claimed = client.set_flow_run_state(each["flow_run"]["id"], Pending())

@@ -105,14 +105,36 @@ def run_flow(
     ):
         try:
             return flow(list(overrides), **parameters)
-        except RuntimeError as error:
-            if not str(error).startswith(UNREACHABLE):
-                raise
-            raise PlatformError(
-                "no Prefect server answers",
-                where=os.environ.get("PREFECT_API_URL", "PREFECT_API_URL"),
-                next_step="start it, or `unset PREFECT_API_URL`",
-            ) from error
+        except Exception as error:
+            if said := _of_the_server(error):
+                raise said from error
+            raise
+
+
+def _of_the_server(error: Exception) -> PlatformError | None:
+    """What there is to say if Prefect's server failed, and not a step."""
+    import httpx
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    where = os.environ.get("PREFECT_API_URL", "PREFECT_API_URL")
+    if isinstance(error, RuntimeError) and str(error).startswith(UNREACHABLE):
+        return PlatformError(
+            "no Prefect server answers",
+            where=where,
+            next_step="start it, or `unset PREFECT_API_URL`",
+        )
+    if isinstance(error, PrefectHTTPStatusError):
+        said = f"{error.response.status_code} {error.response.reason_phrase}"
+    elif isinstance(error, httpx.TransportError) and str(error.request.url).startswith(where):
+        said = type(error).__name__
+    else:
+        return None
+    return PlatformError(
+        f"the Prefect server went away in the middle of the run: {said}",
+        where=where,
+        next_step="see that it and its database run (`mlops status`), and run this again: steps "
+        "that are done are found again",
+    )
 
 
 @contextlib.contextmanager

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.platform.services.conftest import MLOPS, Home
-from tests.platform.services.test_postgresql import TRAIN
+from tests.platform.services.test_postgresql import TRAIN, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 DOWN_SECONDS = 12
@@ -49,14 +50,14 @@ def waiting(sources: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def training(home: Home, project: Path) -> "subprocess.Popen[str]":
+def training(home: Home, project: Path, *words: str, **more: str) -> "subprocess.Popen[str]":
     """A training that has come to its fit."""
     (home.path / "fitting").unlink(missing_ok=True)
     (home.path / "hold").touch()
     path = {"PYTHONPATH": f"{project / 'src'}:{os.environ.get('PYTHONPATH', '')}"}
     process = subprocess.Popen(
-        [*MLOPS, *TRAIN, "model=held", "--project", str(project)],
-        env=home.environment | path,
+        [*MLOPS, *TRAIN, "model=held", *words, "--project", str(project)],
+        env=home.environment | path | more,
         cwd=home.path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -88,3 +89,23 @@ def test_a_training_survives_it(home: Home, waiting: Path) -> None:
     found = home.mlops("history", "--json", "--project", str(waiting)).stdout
     assert [each["version"] for each in json.loads(found)] == [1]
     assert home.mlops("audit", "verify", "--project", str(waiting)).returncode == 0
+
+
+def test_where_it_stays_away_that_is_one_error_and_no_half_a_model(
+    home: Home, waiting: Path
+) -> None:
+    patience = {"PREFECT_CLIENT_MAX_RETRIES": "1", "MLOPS_RETRY_SECONDS": "3"}
+    process = training(home, waiting, "seed=2", **patience)
+    os.kill(home.pids()["postgres"], signal.SIGKILL)
+    (home.path / "hold").unlink()
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 1, said
+    assert "the Prefect server went away" in said, said
+    assert "mlops status" in said
+    assert "Traceback" not in said, said
+    home.mlops("up")
+    where = f"postgresql://postgres@/mlops_mlflow?host={home.path / 'postgres'}"
+    with psycopg.connect(where) as connection:
+        assert connection.execute("SELECT count(*) FROM model_versions").fetchone() == (1,)
+    again = train(home, waiting, "model=held", "seed=2")
+    assert json.loads(again.stdout)["version"] == 2, "and what was done is found again"
