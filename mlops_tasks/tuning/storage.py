@@ -4,7 +4,8 @@ On PostgreSQL they have a schema of their own, so that the tables of Optuna and 
 (both keep their version in `alembic_version`). Beside an SQLite ledger they are in `tuning.db`: the
 ledger's file only ever grows.
 
-Guarantee: processes that open a new database at once do not destroy each other's tables.
+Guarantees, each held by a test: processes that open a new database at once do not destroy each
+other's tables; no two get the same trial.
 """
 
 from pathlib import Path
@@ -17,6 +18,7 @@ from mlops_tasks.settings.schema import StackSettings
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
+    from sqlalchemy import Connection, Engine
 
 SCHEMA = "tuning"
 BUSY_SECONDS = 60
@@ -50,7 +52,7 @@ def open_storage(stack: StackSettings, grace_seconds: int) -> "RDBStorage":
     address = storage_url(stack)
     try:
         with lease(ledger_of(stack), "tuning:tables"):
-            return RDBStorage(
+            storage = RDBStorage(
                 address,
                 engine_kwargs=_engine(address),
                 heartbeat_interval=max(1, grace_seconds // BEATS),
@@ -62,6 +64,24 @@ def open_storage(stack: StackSettings, grace_seconds: int) -> "RDBStorage":
             where="stack.ledger",
             next_step="start it, or choose another with `stack.ledger=…`",
         ) from error
+    if address.startswith("sqlite"):
+        _lock_before_reading(storage.engine)
+    return storage
+
+
+def _lock_before_reading(engine: "Engine") -> None:
+    """Where Optuna says FOR UPDATE, SQLite would let two processes read that a trial waits."""
+    from sqlalchemy import event
+
+    @event.listens_for(engine, "connect")
+    def _own(connection: Any, record: object) -> None:
+        connection.isolation_level = None  # the driver would begin at the first write
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: "Connection") -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections that were made without
 
 
 def _engine(address: str) -> dict[str, Any]:
