@@ -8,12 +8,15 @@ Guarantees, each held by a test: processes that open a new database at once do n
 other's tables; no two get the same trial.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_tasks.errors import RegistryError
+from mlops_tasks.errors import MlopsError, RegistryError
 from mlops_tasks.governance.leases import lease
 from mlops_tasks.governance.record import ledger_of, refuse_password
+from mlops_tasks.governance.tables import bounded_waits
 from mlops_tasks.settings.schema import StackSettings
 
 if TYPE_CHECKING:
@@ -46,27 +49,53 @@ def open_storage(stack: StackSettings, grace_seconds: int) -> "RDBStorage":
         If its address carries a password.
     """
     from optuna.storages import RDBStorage
-    from sqlalchemy.exc import SQLAlchemyError
 
     refuse_password(stack.ledger)
     address = storage_url(stack)
-    try:
-        with lease(ledger_of(stack), "tuning:tables"):
-            storage = RDBStorage(
-                address,
-                engine_kwargs=_engine(address),
-                heartbeat_interval=max(1, grace_seconds // BEATS),
-                grace_period=grace_seconds,
-            )
-    except SQLAlchemyError as error:
-        raise RegistryError(
-            f"the database of studies does not answer: {str(error).splitlines()[0]}",
-            where="stack.ledger",
-            next_step="start it, or choose another with `stack.ledger=…`",
-        ) from error
+    with answering(), lease(ledger_of(stack), "tuning:tables"):
+        storage = RDBStorage(
+            address,
+            engine_kwargs=_engine(address),
+            heartbeat_interval=max(1, grace_seconds // BEATS),
+            grace_period=grace_seconds,
+        )
     if address.startswith("sqlite"):
         _lock_before_reading(storage.engine)
     return storage
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Errors of the database inside the block become one that says what to do.
+
+    Raises
+    ------
+    RegistryError
+        If it does not answer.
+    """
+    try:
+        yield
+    except MlopsError:
+        raise
+    except Exception as error:
+        found = _of_the_database(error)
+        if found is None:
+            raise
+        raise RegistryError(
+            f"the database of studies does not answer: {str(found).splitlines()[0]}",
+            where="stack.ledger",
+            next_step="see that it runs and is reached from here, and run this again: the study "
+            "goes on where it was",
+        ) from error
+
+
+def _of_the_database(error: BaseException | None) -> BaseException | None:
+    """The database's error that another came from; Optuna trips over some and raises its own."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    while error is not None and not isinstance(error, SQLAlchemyError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _lock_before_reading(engine: "Engine") -> None:
@@ -87,10 +116,12 @@ def _lock_before_reading(engine: "Engine") -> None:
 def _engine(address: str) -> dict[str, Any]:
     if address.startswith("sqlite"):
         return {"connect_args": {"timeout": BUSY_SECONDS}}
-    from sqlalchemy import create_engine
+    from sqlalchemy import create_engine, make_url
 
-    engine = create_engine(address)
+    waits = bounded_waits(make_url(address))
+    engine = create_engine(address, connect_args=waits)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     engine.dispose()
-    return {"connect_args": {"options": f"-csearch_path={SCHEMA}"}, "pool_pre_ping": True}
+    own = {"options": f"-csearch_path={SCHEMA}"}
+    return {"connect_args": waits | own, "pool_pre_ping": True}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlops_tasks.artifacts import Code, Split
 from mlops_tasks.settings.schema import Settings
+from mlops_tasks.tuning.storage import answering
 from mlops_tasks.tuning.study import (
     ERROR,
     SLOT,
@@ -56,8 +57,10 @@ def try_parameters(
         If the space does not fit the model.
     DataError
         If the rows cannot be divided into folds.
+    RegistryError
+        If the database of studies does not answer any more.
     """
-    from optuna.exceptions import TrialPruned, UpdateFinishedTrialError
+    from optuna.exceptions import StorageInternalError, TrialPruned, UpdateFinishedTrialError
     from optuna.trial import TrialState
 
     from mlops_tasks.tuning.objective import pairs_of, worth
@@ -77,22 +80,23 @@ def try_parameters(
         done += 1
         try:
             return worth(search, pairs, space, trial)
-        except TrialPruned:
+        except (TrialPruned, StorageInternalError):  # the database's fault is not the model's
             raise
         except Exception as error:  # the model is the project's: it may fail in any way
             trial.set_user_attr(ERROR, f"{type(error).__name__}: {error}"[:500])
             raise
 
-    tidy(study, search, trials)
-    while unsettled(known := read(study), trials):
-        if not any(trial.state == TrialState.WAITING for trial in known):
-            time.sleep(idle_seconds(settings))
-            tidy(study, search, trials)
-            continue
-        try:
-            study.optimize(objective, n_trials=1, catch=(Exception,))
-        except UpdateFinishedTrialError:  # given up by others: this process was silent too long
-            continue
+    with answering():
+        tidy(study, search, trials)
+        while unsettled(known := read(study), trials):
+            if not any(trial.state == TrialState.WAITING for trial in known):
+                time.sleep(idle_seconds(settings))
+                tidy(study, search, trials)
+                continue
+            try:
+                study.optimize(objective, n_trials=1, catch=(Exception,))
+            except UpdateFinishedTrialError:  # given up by others: this process was silent too long
+                continue
     return done
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,16 @@ class World:
     def search(self, **words: Any) -> Search:
         return Search(self.settings(**words), self.split(), TABLE)
 
-    def worker(self, trials: int, *, folder: Path | None = None, **words: Any) -> Any:
-        """A process of its own: another home and working folder, as on another host."""
+    def worker(
+        self,
+        trials: int,
+        *,
+        folder: Path | None = None,
+        prefix: Sequence[str] = (),
+        ledger: str = "",
+        **words: Any,
+    ) -> Any:
+        """A process of its own: another home and working folder, as on another host, or on one."""
         import json
 
         own = folder or self.home
@@ -83,9 +92,12 @@ class World:
             "PYTHONPATH": str(ROOT),
             "MLOPS_REGION": "eu",
         }
-        given = [str(self.home), self.ledger, str(trials), json.dumps(words)]
-        command = [sys.executable, "-m", "tests.tuning.world", *given]
-        return subprocess.Popen(command, cwd=own, env=environment, stdout=subprocess.PIPE)
+        given = [str(self.home), ledger or self.ledger, str(trials), json.dumps(words)]
+        command = [*prefix, sys.executable, "-m", "tests.tuning.world", *given]
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE}
+        if prefix:
+            pipes["stderr"] = subprocess.PIPE
+        return subprocess.Popen(command, cwd=own, env=environment, **pipes)
 
 
 def main() -> None:
