@@ -125,7 +125,7 @@ def tidy(study: "optuna.Study", search: Search, wanted: int) -> None:
 
 
 def idle_seconds(settings: Settings) -> float:
-    """How long to wait before asking again who is dead."""
+    """How long to wait, with nothing to do, before asking again who is dead."""
     return min(5.0, settings.tuning.grace_seconds / 5)
 
 

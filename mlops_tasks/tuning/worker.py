@@ -27,6 +27,8 @@ from mlops_tasks.tuning.study import (
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
+LOOK_SECONDS = 0.3  # how long the last trial may have ended before this process ends too
+
 
 def try_parameters(
     settings: Settings, split: Split, models: Code, trials: int, worker: int = 0
@@ -88,10 +90,13 @@ def try_parameters(
 
     with answering():
         tidy(study, search, trials)
+        tidied = time.monotonic()
         while unsettled(known := read(study), trials):
             if not any(trial.state == TrialState.WAITING for trial in known):
-                time.sleep(idle_seconds(settings))
-                tidy(study, search, trials)
+                time.sleep(LOOK_SECONDS)
+                if time.monotonic() - tidied > idle_seconds(settings):
+                    tidy(study, search, trials)
+                    tidied = time.monotonic()
                 continue
             try:
                 study.optimize(objective, n_trials=1, catch=(Exception,))
