@@ -28,6 +28,14 @@ LIBPQ = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
+# The same of the server towards this client; and PGTZ of a host must not decide what time it is.
+SESSION = (
+    "SELECT set_config('tcp_user_timeout', '30s', false), "
+    "set_config('tcp_keepalives_idle', '30', false), "
+    "set_config('tcp_keepalives_interval', '10', false), "
+    "set_config('tcp_keepalives_count', '3', false), "
+    "set_config('timezone', 'UTC', false)"
+)
 REFUSAL = "the ledger is append-only"
 
 SQLITE_TRIGGERS = (
@@ -111,7 +119,9 @@ def open_engine(url: str) -> "Engine":
 
     target = make_url(url)
     if target.get_backend_name() != "sqlite":
-        return create_engine(target, pool_pre_ping=True, connect_args=bounded_waits(target))
+        engine = create_engine(target, pool_pre_ping=True, connect_args=bounded_waits(target))
+        prepare_sessions(engine)
+        return engine
     if target.database:
         Path(target.database).parent.mkdir(parents=True, exist_ok=True)
     # Transactions are ours: the driver's own begin too late to keep other writers out.
@@ -132,6 +142,24 @@ def bounded_waits(target: "URL") -> dict[str, Any]:
     if not target.get_driver_name().startswith("psycopg"):
         return {}
     return {name: value for name, value in LIBPQ.items() if name not in target.query}
+
+
+def prepare_sessions(engine: "Engine") -> None:
+    """Have PostgreSQL end sessions of hosts that vanished within a minute, not after two hours.
+
+    Until then their locks are held, the ledger's among them, and nobody else can write. Times are
+    told in UTC. Holds for connections that are made from now on.
+    """
+    from sqlalchemy import event
+
+    if engine.dialect.name != "postgresql":
+        return
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, record: object) -> None:
+        with contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute(SESSION)
+        connection.commit()  # or a rollback would take it back
 
 
 def connected(engine: "Engine") -> "Connection":

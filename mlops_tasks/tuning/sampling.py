@@ -19,7 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 class SeededBySlot(BaseSampler):
     """TPE that begins anew with each trial; `startup` trials are drawn at random before it.
 
-    The trial's user attribute of the name `slot` is its place.
+    The trial's user attribute of the name `slot` is its place. The study's storage must take signs
+    of life.
     """
 
     def __init__(self, seed: int, startup: int, slot: str) -> None:
@@ -27,7 +28,9 @@ class SeededBySlot(BaseSampler):
         self._inner = self._for(0)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Seed by the trial's place."""
+        """Give the trial its first sign of life, and seed by its place."""
+        storage: Any = study._storage
+        storage.record_heartbeat(trial._trial_id)
         self._inner = self._for(int(trial.user_attrs.get(self._slot, 0)))
 
     def infer_relative_search_space(

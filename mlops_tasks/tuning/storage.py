@@ -5,7 +5,8 @@ On PostgreSQL they have a schema of their own, so that the tables of Optuna and 
 ledger's file only ever grows.
 
 Guarantees, each held by a test: processes that open a new database at once do not destroy each
-other's tables; no two get the same trial.
+other's tables; no two get the same trial; what a host held that was cut off comes free within a
+minute.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mlops_tasks.errors import MlopsError, RegistryError
 from mlops_tasks.governance.leases import lease
 from mlops_tasks.governance.record import ledger_of, refuse_password
-from mlops_tasks.governance.tables import bounded_waits
+from mlops_tasks.governance.tables import bounded_waits, prepare_sessions
 from mlops_tasks.settings.schema import StackSettings
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def open_storage(stack: StackSettings, grace_seconds: int) -> "RDBStorage":
         )
     if address.startswith("sqlite"):
         _lock_before_reading(storage.engine)
+    prepare_sessions(storage.engine)
+    storage.engine.dispose()  # connections that were made before
     return storage
 
 
@@ -109,8 +112,6 @@ def _lock_before_reading(engine: "Engine") -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: "Connection") -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    engine.dispose()  # connections that were made without
 
 
 def _engine(address: str) -> dict[str, Any]:

@@ -1,18 +1,19 @@
 """A study is so many places, each to be filled by one trial; whoever fills them.
 
 Guarantees, each held by a test: every place ends with exactly one trial that counts, whatever is
-killed on the way; a study that is run again goes on where it was, and only the places that are
-missing are tried; other data, code, seed or space is another study.
+killed or cut off on the way, and however far the clocks of hosts are apart; a study that is run
+again goes on where it was, and only the places that are missing are tried; other data, code, seed
+or space is another study.
 
 A trial that ran into an error has settled its place: it would again. One whose process has given no
 sign of life is tried again with the same parameters, `RETRIES` times.
 """
 
+import contextlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 RETRIES = 3
 STARTUP = 8  # trials at random before the sampler believes that it knows something
-SLOT, WORKER, ERROR = "slot", "worker", "error"
+SLOT, WORKER, ERROR, WATCHED = "slot", "worker", "error", "watched"
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def tidy(study: "optuna.Study", search: Search, wanted: int) -> None:
 
     with lease(ledger_of(search.settings.stack), f"study:{search.name}"):
         optuna.storages.fail_stale_trials(study)
-        _give_up_unborn(study, search.settings.tuning.grace_seconds)
+        _watch_unborn(study)
         known = read(study)
         found = places(known)
         for place in unsettled(known, wanted):
@@ -129,14 +130,20 @@ def idle_seconds(settings: Settings) -> float:
     return min(5.0, settings.tuning.grace_seconds / 5)
 
 
-def _give_up_unborn(study: "optuna.Study", grace_seconds: int) -> None:
-    """Trials whose process was killed before it gave its first sign of life."""
+def _watch_unborn(study: "optuna.Study") -> None:
+    """Give trials without a sign of life one: it goes stale if their process is dead.
+
+    When they began is told by the clock of another host, which may be an hour off.
+    """
+    from optuna.exceptions import UpdateFinishedTrialError
     from optuna.trial import TrialState
 
-    old = datetime.now() - timedelta(seconds=grace_seconds)
+    storage: Any = study._storage
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if WORKER not in trial.user_attrs and (trial.datetime_start or old) <= old:
-            study.tell(trial.number, state=TrialState.FAIL, skip_if_finished=True)
+        if WORKER not in trial.user_attrs and WATCHED not in trial.user_attrs:
+            with contextlib.suppress(UpdateFinishedTrialError):
+                storage.record_heartbeat(trial._trial_id)
+                storage.set_trial_user_attr(trial._trial_id, WATCHED, True)
 
 
 def _is_settled(trial: "FrozenTrial", tries: int) -> bool:

