@@ -72,9 +72,11 @@ def try_parameters(
     space = space_of(settings, models, split.columns)
     pairs, study = pairs_of(search), open_study(search)
     name, done = f"{socket.gethostname()}/{os.getpid()}/{worker}", 0
+    latest: int | None = None
 
     def objective(trial: "Trial") -> float:
-        nonlocal done
+        nonlocal done, latest
+        latest = trial.number
         if SLOT not in trial.user_attrs:
             raise _NothingToDo
         trial.set_user_attr(WORKER, name)
@@ -97,10 +99,14 @@ def try_parameters(
                     tidy(study, search, trials)
                     tidied = time.monotonic()
                 continue
+            latest = None
             try:
                 study.optimize(objective, n_trials=1, catch=(Exception,))
             except UpdateFinishedTrialError:  # given up by others: this process was silent too long
                 continue
+            except ValueError:  # the same, seen by Optuna at another moment
+                if latest is None or not study.trials[latest].state.is_finished():
+                    raise
     return done
 
 

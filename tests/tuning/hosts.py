@@ -17,15 +17,17 @@ from pathlib import Path
 
 import pytest
 
-SERVER, WIRE = "10.77.0.1", "br0"
+SERVER, WIRE, CARD = "10.77.0.1", "br0", "02:00:00:00:00:01"
 ADDRESS = f"postgresql+psycopg://postgres@{SERVER}/postgres"
 
 
 @dataclass(frozen=True)
 class Host:
-    """A namespace with one network card, `eth0`."""
+    """A namespace with one network card, at the other end of whose cable is a port of the wire."""
 
     name: str
+    port: str
+    server: str
 
     def prefix(self, zone: str = "UTC") -> list[str]:
         """Put before a command, it runs there, under the host's name and in a time zone."""
@@ -34,8 +36,8 @@ class Host:
         return [*inside, "env", f"TZ={zone}", f"PGTZ={zone}"]
 
     def unplug(self) -> None:
-        """Nothing leaves or reaches the host from now on; its processes go on."""
-        _ip("-n", self.name, "link", "set", "eth0", "down")
+        """What is sent from or to the host is lost from now on, and nothing tells it so."""
+        _ip("-n", self.server, "link", "set", self.port, "nomaster")
 
 
 @contextlib.contextmanager
@@ -48,18 +50,20 @@ def hosts(count: int) -> Iterator[tuple[str, list[Host]]]:
             running.callback(_ip, "netns", "del", name)
             _ip("-n", name, "link", "set", "lo", "up")
         server = names[-1]
-        _ip("-n", server, "link", "add", WIRE, "type", "bridge")
+        _ip("-n", server, "link", "add", WIRE, "address", CARD, "type", "bridge")
         _ip("-n", server, "address", "add", f"{SERVER}/24", "dev", WIRE)
         _ip("-n", server, "link", "set", WIRE, "up")
-        for number, name in enumerate(names[:-1]):
-            card = f"to{number}"
-            pair = ["type", "veth", "peer", "name", "eth0", "netns", name]
-            _ip("-n", server, "link", "add", card, *pair)
-            _ip("-n", server, "link", "set", card, "master", WIRE, "up")
-            _ip("-n", name, "address", "add", f"10.77.0.{number + 2}/24", "dev", "eth0")
-            _ip("-n", name, "link", "set", "eth0", "up")
+        made = [Host(name, f"to{number}", server) for number, name in enumerate(names[:-1])]
+        for number, host in enumerate(made):
+            pair = ["type", "veth", "peer", "name", "eth0", "netns", host.name]
+            _ip("-n", server, "link", "add", host.port, *pair)
+            _ip("-n", server, "link", "set", host.port, "master", WIRE, "up")
+            _ip("-n", host.name, "address", "add", f"10.77.0.{number + 2}/24", "dev", "eth0")
+            _ip("-n", host.name, "link", "set", "eth0", "up")
+            known = [SERVER, "lladdr", CARD, "dev", "eth0", "nud", "permanent"]
+            _ip("-n", host.name, "neighbour", "add", *known)  # or asking for it would tell
         here = running.enter_context(_postgres(server))
-        yield here, [Host(name) for name in names[:-1]]
+        yield here, made
 
 
 @contextlib.contextmanager
