@@ -1,7 +1,8 @@
 """Waiting out a server that is unwell: again, later and later, with jitter, and not for ever.
 
-An outage passes: the server answers 408, 425, 429 or 5xx, takes too long, or hangs up half way.
-Anything else does not: a refused connection (nobody is there), a missing bucket, missing rights.
+An outage passes: the server answers 408, 425, 429 or 5xx, takes too long, or hangs up half way. So
+does that of a PostgreSQL, which is away for a moment whenever it is started again. Anything else
+does not: a refused connection (nobody is there), a missing bucket, missing rights.
 
 Guarantees, each held by a test: what does not pass is reported at once; what may pass is tried
 again for `MLOPS_RETRY_SECONDS` (45) and then reported as it was; nothing is tried again that is not
@@ -21,6 +22,8 @@ LONGEST_PAUSE = 5.0
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 15.0
 
+# SQLSTATEs of a PostgreSQL that ends, begins, or has lost us; an error without one is libpq's own.
+AWAY = ("", "57P01", "57P02", "57P03", "08000", "08001", "08003", "08006")
 UNWELL = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 # By name: requests, urllib3, botocore, aiohttp and httpx need not be loaded to tell.
 SLOW = frozenset(
@@ -74,6 +77,8 @@ def budget() -> float:
 def may_pass(error: BaseException) -> bool:
     """Whether an error, or one that it came from, says that a server is there but unwell."""
     chain = list(_causes(error))
+    if any(_is_away(each) for each in chain):
+        return True
     names = {name.__name__ for each in chain for name in type(each).__mro__}
     if names & ABSENT:
         return False
@@ -120,6 +125,17 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield each
         inner = [each.__cause__, each.__context__, getattr(each, "reason", None), *each.args]
         waiting += [found for found in inner if isinstance(found, BaseException)]
+
+
+def _is_away(error: BaseException) -> bool:
+    """Whether a driver of PostgreSQL says that it lost the server or cannot get at it."""
+    drivers = {
+        kind.__module__.partition(".")[0]
+        for kind in type(error).__mro__
+        if kind.__name__ == "OperationalError"
+    }
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+    return bool(drivers & {"psycopg", "psycopg2"}) and state in AWAY
 
 
 def _status(error: BaseException) -> int | None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from mlops_tasks.errors import PromotionRefused
 from mlops_tasks.governance.ledger import Ledger
 from mlops_tasks.governance.tables import leases
+from mlops_tasks.patience import patient
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -38,6 +39,7 @@ class Lease:
     subject: str
     holder: str
 
+    @patient
     def still_held(self) -> bool:
         """Whether it is ours, with time to spare."""
         with self.ledger.writing() as connection:
@@ -70,12 +72,13 @@ def lease(ledger: Ledger, subject: str, *, wait_seconds: float = WAIT_SECONDS) -
         _give_back(mine)
 
 
+@patient
 def _taken_by_other(mine: Lease) -> str:
     """Take the lease if it is free; otherwise say who has it."""
     with mine.ledger.writing() as connection:
         holder, expires = _current(connection, mine.subject)
         now = _now(connection)
-        if holder and expires > now and not _dead(holder):
+        if holder not in ("", mine.holder) and expires > now and not _dead(holder):
             return holder
         columns = leases().c
         connection.execute(leases().delete().where(columns.subject == mine.subject))
@@ -109,6 +112,7 @@ def _dead(holder: str) -> bool:
     return False
 
 
+@patient
 def _give_back(mine: Lease) -> None:
     with mine.ledger.writing() as connection:
         columns = leases().c

@@ -3,17 +3,18 @@
 Guarantees: numbers have no gaps and times never go back, whoever writes from however many
 processes; an entry is there completely or not at all; UPDATE, DELETE, TRUNCATE and an INSERT out of
 turn are refused by triggers, also for those who come with another client. Who can drop the triggers
-can still change rows: `chain` finds that. A PostgreSQL that is started again is waited for.
+can still change rows: `chain` finds that. A PostgreSQL that is started again is waited for, and
+what was written when it died is not written twice.
 """
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_tasks.errors import LedgerError
-from mlops_tasks.governance.events import START, Entry, Event, Row, entry_of, hash_of, link, masked
+from mlops_tasks.governance.appending import append_within, last, lies_there
+from mlops_tasks.governance.events import Entry, Event, Row, entry_of, hash_of, masked
 from mlops_tasks.governance.tables import (
     connected,
     create_tables,
@@ -23,6 +24,7 @@ from mlops_tasks.governance.tables import (
     open_engine,
     own_transactions,
 )
+from mlops_tasks.patience import patient
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
@@ -76,9 +78,18 @@ class Ledger:
         LedgerError
             If the event is not fit to be recorded or the database does not take it.
         """
-        with self.writing() as connection:
-            return append_within(connection, event)
+        made: list[Entry] = []
 
+        @patient
+        def attempt() -> Entry:
+            with self.writing() as connection:
+                if not (made and lies_there(connection, made[-1])):
+                    made.append(append_within(connection, event))
+            return made[-1]
+
+        return attempt()
+
+    @patient
     def entries(
         self, wanted: Wanted | None = None, *, newest: bool = False, limit: int | None = None
     ) -> list[Entry]:
@@ -89,6 +100,7 @@ class Ledger:
             found = connection.execute(query.order_by(order).limit(limit))
             return [entry_of(Row(*row)) for row in found]
 
+    @patient
     def find(self, once: str) -> Entry | None:
         """The event that was recorded with this key, if any."""
         with self._reading() as connection, lenient(connection):
@@ -122,10 +134,11 @@ class Ledger:
                         raise
                     yield Row(done + 1, "", "", "", "", "", None, hash_of(""), "")
 
+    @patient
     def head(self) -> tuple[int, str, str]:
         """Number of entries, and hash and time of the last."""
         with self._reading() as connection:
-            return _last(connection)
+            return last(connection)
 
     def close(self) -> None:
         """Give the connections back."""
@@ -165,32 +178,6 @@ class Ledger:
                 where=_shown(self.url),
                 next_step="check `stack.ledger` and that you may write there",
             ) from error
-
-
-def append_within(connection: "Connection", event: Event) -> Entry:
-    """Write an event inside a transaction of `Ledger.writing`; one that is there is given back."""
-    if event.once:
-        same = ledger().select().where(ledger().c.once == event.once)
-        if there := connection.execute(same).first():
-            return entry_of(Row(*there))
-    seq, prev, before = _last(connection)
-    at = max(datetime.now(UTC).isoformat(timespec="microseconds"), before)
-    row = link(event, seq=seq + 1, at=at, prev=prev)
-    connection.execute(ledger().insert(), row._asdict())
-    return entry_of(row)
-
-
-def _last(connection: "Connection") -> tuple[int, str, str]:
-    columns = ledger().c
-    newest = ledger().select().with_only_columns(columns.seq, columns.hash, columns.at)
-    row = connection.execute(newest.order_by(columns.seq.desc()).limit(1)).first()
-    if row and [type(value) for value in row] != [int, str, str]:
-        raise LedgerError(
-            "the last entry of the ledger was changed: nothing can be written after it",
-            where="its number, hash or time",
-            next_step="run `mlops audit verify`, and restore the ledger from a backup",
-        )
-    return (row[0], row[1], row[2]) if row else (0, START, "")
 
 
 def _streamed(connection: "Connection", query: "Select[Any]", size: int) -> Iterator[Any]:

@@ -76,8 +76,10 @@ def connect(stack: StackSettings) -> "MlflowClient":
 
     with talking(stack):
         if not stack.tracking_uri.startswith(SQLITE):
-            client = MlflowClient(stack.tracking_uri, registry_uri=stack.tracking_uri)
-            return enduring(client)
+            if not is_server(stack.tracking_uri):
+                _keep_to_ourselves()
+            made = patient(MlflowClient)(stack.tracking_uri, registry_uri=stack.tracking_uri)
+            return enduring(made)
         database = Path(stack.tracking_uri.removeprefix(SQLITE))
         try:
             database.parent.mkdir(parents=True, exist_ok=True)
@@ -151,11 +153,19 @@ def silent() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def _keep_to_ourselves() -> None:
+    """MLflow logs with a traceback what it throws as well, at each attempt."""
+    import logging
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
+
 def _of_mlflow() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
     from requests import RequestException  # how a server refuses the files it keeps
+    from sqlalchemy.exc import SQLAlchemyError  # how a database is not there at all
 
-    return MlflowException, RequestException
+    return MlflowException, RequestException, SQLAlchemyError
 
 
 def _of_stores() -> tuple[type[Exception], ...]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from mlops_tasks.errors import PromotionRefused
+from mlops_tasks.governance.appending import append_within
 from mlops_tasks.governance.events import Entry, Event
 from mlops_tasks.governance.leases import Lease, lease
-from mlops_tasks.governance.ledger import append_within
 from mlops_tasks.governance.record import actor, ledger_of, witness
 from mlops_tasks.registry.client import talking
 from mlops_tasks.registry.promotion import settle
