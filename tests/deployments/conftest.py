@@ -17,9 +17,7 @@ import pytest
 from tests.conftest import REPO, Generated
 
 NAME = "flight-delay"
-# The one slot of a deployment is a lease of 300 s: where a server on SQLite could not give it back
-# after a crash, because two wrote at once, the next run begins that much later.
-PATIENCE_SECONDS = 480
+PATIENCE_SECONDS = 300
 
 
 def render(folder: Path, repository: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from mlops_tasks.errors import LedgerError
-from mlops_tasks.governance import ledger as ledger_module
+from mlops_tasks.governance import appending
 from mlops_tasks.governance.chain import verify
 from mlops_tasks.governance.checkpoints import Checkpoint
 from mlops_tasks.governance.events import Event
@@ -199,12 +199,12 @@ def test_time_never_goes_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None
     ledger = Ledger(url)
     first = ledger.append(event())
 
-    class Yesterday(ledger_module.datetime):
+    class Yesterday(appending.datetime):
         @classmethod
         def now(cls, tz: object = None) -> "Yesterday":
             return cls.fromisoformat("2001-01-01T00:00:00+00:00")
 
-    monkeypatch.setattr(ledger_module, "datetime", Yesterday)
+    monkeypatch.setattr(appending, "datetime", Yesterday)
     assert ledger.append(event()).at == first.at
     assert is_whole(ledger)
 

@@ -106,7 +106,7 @@ def test_two_moves_at_the_same_time_are_told_in_order(
 ) -> None:
     """The ledger's clock may stand still; its numbers do not."""
     ledger = _of(empty, [])
-    monkeypatch.setattr("mlops_tasks.governance.ledger.datetime", _Stopped)
+    monkeypatch.setattr("mlops_tasks.governance.appending.datetime", _Stopped)
     for version in ("1", "2", "3"):
         ledger.append(Event("a", "promotion", "m", "done", facts={"version": version}))
 
