@@ -42,6 +42,8 @@ def defaults() -> dict[str, str]:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         # What Prefect's server says while its database is being started.
         "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
+        # Under `uv run` each worker would build its environment anew from the working folder.
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
         # It would repeat what must not be done twice; registry.endurance repeats the rest.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",

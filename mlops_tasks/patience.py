@@ -76,7 +76,7 @@ def budget() -> float:
 
 def may_pass(error: BaseException) -> bool:
     """Whether an error, or one that it came from, says that a server is there but unwell."""
-    chain = list(_causes(error))
+    chain = list(causes(error))
     if any(_is_away(each) for each in chain):
         return True
     names = {name.__name__ for each in chain for name in type(each).__mro__}
@@ -114,7 +114,7 @@ def patient(function: Callable[P, R]) -> Callable[P, R]:
     return again
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """The error and what it came from, also where a library put that among its arguments."""
     waiting, seen = [error], set[int]()
     while waiting:

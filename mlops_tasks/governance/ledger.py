@@ -16,7 +16,6 @@ from mlops_tasks.errors import LedgerError
 from mlops_tasks.governance.appending import append_within, last, lies_there
 from mlops_tasks.governance.events import Entry, Event, Row, entry_of, hash_of, masked
 from mlops_tasks.governance.tables import (
-    connected,
     create_tables,
     is_spoilt,
     ledger,
@@ -147,7 +146,7 @@ class Ledger:
     @contextlib.contextmanager
     def writing(self) -> Iterator["Connection"]:
         """A transaction that no other writer shares; the way to more than one write at once."""
-        with self._talking(), connected(self._engine) as connection:
+        with self._talking(), patient(self._engine.connect)() as connection:
             if own_transactions(connection):
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             else:
@@ -161,7 +160,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator["Connection"]:
-        with self._talking(), connected(self._engine) as connection:
+        with self._talking(), patient(self._engine.connect)() as connection:
             yield connection
 
     @contextlib.contextmanager

@@ -133,7 +133,7 @@ def resident(function: Callable[P, R]) -> Callable[P, R]:
         allowed = common_regions(found) if found else ()
         if isinstance(rule, ResidencyRule):
             allowed = rule.regions
-        digests = {key: each.digest for key, each in list(found.items())[:DIGESTS]}
+        digests = {key: each.digest for key, each in found.items()}
         settings = run.settings
         observed = observed_region(settings.stack)
         if not observed or observed not in allowed:
@@ -206,5 +206,6 @@ def _decided(
     if allowed:
         facts["allowed"] = ", ".join(allowed)
     why = reason or f"{task} in {observed}"
-    event = Event(actor(), RESIDENCY, settings.registered_model, outcome, why, digests or {}, facts)
+    told = dict(list((digests or {}).items())[:DIGESTS])
+    event = Event(actor(), RESIDENCY, settings.registered_model, outcome, why, told, facts)
     record(settings.stack, event)

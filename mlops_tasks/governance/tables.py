@@ -13,8 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlops_tasks.patience import LONGEST_PAUSE, budget
-
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection, Engine, Table
     from sqlalchemy.exc import DBAPIError
@@ -160,24 +158,6 @@ def prepare_sessions(engine: "Engine") -> None:
         with contextlib.closing(connection.cursor()) as cursor:
             cursor.execute(SESSION)
         connection.commit()  # or a rollback would take it back
-
-
-def connected(engine: "Engine") -> "Connection":
-    """A connection of an engine that had one before.
-
-    A server that is being started again is waited for; nothing has been said to it yet.
-    """
-    from sqlalchemy.exc import OperationalError
-    from tenacity import Retrying, retry_if_exception_type, stop_after_delay
-    from tenacity import wait_random_exponential as jitter
-
-    attempts = Retrying(
-        retry=retry_if_exception_type(OperationalError),
-        stop=stop_after_delay(0 if engine.dialect.name == "sqlite" else budget()),
-        wait=jitter(multiplier=0.5, max=LONGEST_PAUSE),
-        reraise=True,
-    )
-    return attempts(engine.connect)
 
 
 def create_tables(engine: "Engine") -> None:

@@ -123,7 +123,7 @@ def _of_the_server(error: Exception) -> PlatformError | None:
             where=where,
             next_step="start it, or `unset PREFECT_API_URL`",
         )
-    if isinstance(error, PrefectHTTPStatusError):
+    if isinstance(error, PrefectHTTPStatusError) and error.response.is_server_error:
         said = f"{error.response.status_code} {error.response.reason_phrase}"
     elif isinstance(error, httpx.TransportError) and str(error.request.url).startswith(where):
         said = type(error).__name__

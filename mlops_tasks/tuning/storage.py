@@ -18,6 +18,7 @@ from mlops_tasks.errors import MlopsError, RegistryError
 from mlops_tasks.governance.leases import lease
 from mlops_tasks.governance.record import ledger_of, refuse_password
 from mlops_tasks.governance.tables import bounded_waits, prepare_sessions
+from mlops_tasks.patience import causes
 from mlops_tasks.settings.schema import StackSettings
 
 if TYPE_CHECKING:
@@ -76,12 +77,15 @@ def answering() -> Iterator[None]:
     RegistryError
         If it does not answer.
     """
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         yield
     except MlopsError:
         raise
     except Exception as error:
-        found = _of_the_database(error)
+        # Optuna trips over some of them and raises its own.
+        found = next((each for each in causes(error) if isinstance(each, SQLAlchemyError)), None)
         if found is None:
             raise
         raise RegistryError(
@@ -90,15 +94,6 @@ def answering() -> Iterator[None]:
             next_step="see that it runs and is reached from here, and run this again: the study "
             "goes on where it was",
         ) from error
-
-
-def _of_the_database(error: BaseException | None) -> BaseException | None:
-    """The database's error that another came from; Optuna trips over some and raises its own."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    while error is not None and not isinstance(error, SQLAlchemyError):
-        error = error.__cause__ or error.__context__
-    return error
 
 
 def _lock_before_reading(engine: "Engine") -> None:

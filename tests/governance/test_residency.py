@@ -262,3 +262,20 @@ def test_no_task_of_the_switchboard_starts_elsewhere(
 
     monkeypatch.setenv(OBSERVED, "eu")
     apart(run)
+
+
+def test_one_input_of_many_makes_another_decision(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @resident
+    def look(many: list[Dataset]) -> None:
+        pass
+
+    def run() -> None:
+        enter(settings)
+        for last in (EU, BOTH):
+            look([BOTH] * 30 + [last])
+
+    monkeypatch.setenv(OBSERVED, "eu")
+    apart(run)
+    assert [each.facts["task"] for each in events(settings)] == ["configuration", "look", "look"]

@@ -4,15 +4,14 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mlops_tasks.tuning.standing import standing
 from mlops_tasks.tuning.study import ERROR, SLOT, WORKER, open_study, read, tidy, unsettled
+from tests.deployments.conftest import until
 from tests.tuning.hosts import ADDRESS, hosts
 from tests.tuning.test_study import counts
 from tests.tuning.world import ROOT, World
@@ -34,13 +33,6 @@ with Ledger(sys.argv[2]).writing(), storage.engine.begin() as connection:
     print("held", flush=True)
     time.sleep(3600)
 """
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_a_study_survives_hosts_that_are_killed_and_cut_off(tmp_path: Path) -> None:
@@ -66,7 +58,7 @@ def test_a_study_survives_hosts_that_are_killed_and_cut_off(tmp_path: Path) -> N
         def doing() -> Counter[str]:
             return Counter(each.user_attrs.get(WORKER, "/").split("/")[0] for each in read(study))
 
-        until(lambda: all(doing()[host.name] for host in three))
+        until("a host does nothing", lambda: all(doing()[host.name] for host in three))
         killed, cut, whole = three
         workers[killed.name].kill()
         cut.unplug()

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.deployments.conftest import until
 from tests.platform.services.conftest import MLOPS, Home
 from tests.platform.services.test_postgresql import TRAIN, train
 
@@ -63,16 +64,9 @@ def training(home: Home, project: Path, *words: str, **more: str) -> "subprocess
         stderr=subprocess.PIPE,
         text=True,
     )
-    until(lambda: (home.path / "fitting").exists() or process.poll() is not None)
+    until("no fit", lambda: (home.path / "fitting").exists() or process.poll() is not None)
     assert process.poll() is None, process.communicate()
     return process
-
-
-def until(condition: Callable[[], object], seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_a_training_survives_it(home: Home, waiting: Path) -> None:
