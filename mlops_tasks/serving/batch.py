@@ -13,7 +13,7 @@ at any moment the next run gives the bytes that an undisturbed run would have gi
 altered is scored again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ from mlops_tasks.encoding import digest
 from mlops_tasks.errors import DataError, StorageError
 from mlops_tasks.evaluation.metrics import THRESHOLD
 from mlops_tasks.serving.row_parts import row_parts
+from mlops_tasks.serving.side_by_side import side_by_side
 from mlops_tasks.storage import fetch, put
 from mlops_tasks.storage.places import place
 from mlops_tasks.storage.transfer import entries
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from upath import UPath
 
-PART_ROWS = 131_072
+PART_ROWS = 65_536
 WORK = "scoring"
 PART = ".arrow"
 CONSTANT = ["model_version", "model_digest"]
@@ -64,7 +65,8 @@ def score_batch(champion: Champion, rows: Dataset, *, store: str) -> Dataset:
     DataError
         If there are no rows, or not the columns that the model sees.
     """
-    return join_parts(champion, rows, score_parts(champion, rows, store=store), store=store)
+    parts = _parts(champion, rows, 0, None, store)
+    return join_parts(champion, rows, parts, store=store)  # while later ones are scored
 
 
 def parts_of(rows: Dataset) -> int:
@@ -79,32 +81,38 @@ def score_parts(
 
     Only the row groups that hold these parts are read. See `score_batch`.
     """
+    return tuple(_parts(champion, rows, first, end, store))
+
+
+def _parts(
+    champion: Champion, rows: Dataset, first: int, end: int | None, store: str
+) -> Iterator[Dataset]:
     regions = common_regions(champion, rows)
     candidate = champion.candidate
     estimator = read_model(candidate.model_uri, candidate.digest)
     work = _work_folder(champion, rows, store)
-    done = []
+
+    def done(numbered: tuple[int, pl.DataFrame]) -> Dataset:
+        number, part = numbered
+        folder = f"{work}/{number:06d}"
+        kept = _kept(folder, part.height, regions)
+        return kept or _keep(folder, _scored(estimator, part, champion), regions)
+
     with fetch(rows.uri, rows.digest) as path:
-        needed = _needed(path, candidate.columns)
-        parts = row_parts(path, needed, PART_ROWS, first, end)
-        for number, part in enumerate(parts, start=first):
-            folder = f"{work}/{number:06d}"
-            found = _kept(folder, part.height, regions)
-            if found is None:
-                found = _keep(folder, _scored(estimator, part, champion), regions)
-            done.append(found)
-    return tuple(done)
+        parts = row_parts(path, _needed(path, candidate.columns), PART_ROWS, first, end)
+        yield from side_by_side(done, enumerate(parts, start=first))
 
 
 def join_parts(
-    champion: Champion, rows: Dataset, parts: Sequence[Dataset], *, store: str
+    champion: Champion, rows: Dataset, parts: Iterable[Dataset], *, store: str
 ) -> Dataset:
     """Make one result of all scored parts, in their order. See `score_batch`."""
-    if not parts:
-        raise DataError("there are no rows to score", where=rows.uri, next_step="give it some")
-    uri, content, _ = put(store, lambda file: _join(parts, champion, file), ".parquet")
+    joined: list[Dataset] = []
+    uri, content, _ = put(
+        store, lambda file: joined.extend(_join(parts, champion, rows, file)), ".parquet"
+    )
     _forget(_work_folder(champion, rows, store))
-    count, columns = sum(part.rows for part in parts), (*parts[0].columns, *CONSTANT)
+    count, columns = sum(part.rows for part in joined), (*joined[0].columns, *CONSTANT)
     return Dataset(uri, content, count, columns, common_regions(champion, rows), rows.dvc_rev)
 
 
@@ -171,7 +179,10 @@ def _files(folder: str) -> list["UPath"]:
     ]
 
 
-def _join(parts: Sequence[Dataset], champion: Champion, file: Path) -> None:
+def _join(
+    parts: Iterable[Dataset], champion: Champion, rows: Dataset, file: Path
+) -> Iterator[Dataset]:
+    """Write the parts to `file`; each is yielded when it is in it."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
@@ -190,9 +201,12 @@ def _join(parts: Sequence[Dataset], champion: Champion, file: Path) -> None:
                 # Keys and scores are all different: looking for repetitions costs time.
                 writer = ParquetWriter(file, schema, use_dictionary=CONSTANT)
             writer.write_table(table, row_group_size=PART_ROWS)
+            yield part
     finally:
         if writer is not None:
             writer.close()
+    if writer is None:
+        raise DataError("there are no rows to score", where=rows.uri, next_step="give it some")
 
 
 def _read(uri: str, digest: str) -> "Table":
