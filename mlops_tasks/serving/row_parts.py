@@ -5,12 +5,9 @@ Only the row groups that hold the wanted parts are read.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
-
-if TYPE_CHECKING:
-    from pyarrow.parquet import ParquetFile
 
 BUFFER_BYTES = 1 << 20
 
@@ -35,9 +32,12 @@ def row_parts(
     first, end
         Numbers of the first part and of the one after the last; all from `first` on without `end`.
     """
+    from pyarrow.parquet import ParquetFile
+
     waiting: list[pl.DataFrame] = []
     height = 0
-    with _opened(path) as file:
+    # Read ahead, pyarrow would keep all that it has read.
+    with ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
         rows = file.metadata.num_rows
         stop = rows if end is None else min(end * size, rows)
         groups, skipped = _groups(file, first * size, stop)
@@ -57,23 +57,6 @@ def row_parts(
                 waiting, height = [whole[size:]], height - size
     if height:
         yield pl.concat(waiting)
-
-
-def _opened(path: Path) -> "ParquetFile":
-    """A file to read in parts, into memory of the C library.
-
-    Other pools give memory back while the model scores: to get it again took as long as to read.
-    """
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
-
-    before = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        # Read ahead, pyarrow would keep all that it has read.
-        return ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES)
-    finally:
-        pa.set_memory_pool(before)
 
 
 def _groups(file: Any, start: int, stop: int) -> tuple[list[int], int]:
