@@ -14,6 +14,7 @@ altered is scored again.
 """
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,7 +90,6 @@ def _parts(
 ) -> Iterator[Dataset]:
     regions = common_regions(champion, rows)
     candidate = champion.candidate
-    estimator = read_model(candidate.model_uri, candidate.digest)
     work = _work_folder(champion, rows, store)
 
     def done(numbered: tuple[int, pl.DataFrame]) -> Dataset:
@@ -98,9 +98,12 @@ def _parts(
         kept = _kept(folder, part.height, regions)
         return kept or _keep(folder, _scored(estimator, part, champion), regions)
 
-    with fetch(rows.uri, rows.digest) as path:
-        parts = row_parts(path, _needed(path, candidate.columns), PART_ROWS, first, end)
-        yield from side_by_side(done, enumerate(parts, start=first))
+    with ThreadPoolExecutor(1) as beside:
+        model = beside.submit(read_model, candidate.model_uri, candidate.digest)
+        with fetch(rows.uri, rows.digest) as path:  # verifies them, while the model is read
+            estimator = model.result()
+            parts = row_parts(path, _needed(path, candidate.columns), PART_ROWS, first, end)
+            yield from side_by_side(done, enumerate(parts, start=first))
 
 
 def join_parts(
