@@ -10,7 +10,7 @@ minimum and maximum, in the group's own metadata; the file's metadata has both a
 
 Guarantees, each held by a test: the result has one row for each row, in their order; after a kill
 at any moment the next run gives the bytes that an undisturbed run would have given; a part that was
-altered is scored again.
+altered is scored again; of rows that were altered nothing is kept.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ from mlops_tasks.errors import DataError, StorageError
 from mlops_tasks.evaluation.metrics import THRESHOLD
 from mlops_tasks.serving.row_parts import row_parts
 from mlops_tasks.serving.side_by_side import side_by_side
-from mlops_tasks.storage import fetch, put
+from mlops_tasks.storage import fetch, fetch_unverified, put
 from mlops_tasks.storage.places import place
 from mlops_tasks.storage.transfer import entries
 from mlops_tasks.training.fit import SCORE, scores_of
@@ -90,20 +90,28 @@ def _parts(
 ) -> Iterator[Dataset]:
     regions = common_regions(champion, rows)
     candidate = champion.candidate
+    estimator = read_model(candidate.model_uri, candidate.digest)
     work = _work_folder(champion, rows, store)
 
     def done(numbered: tuple[int, pl.DataFrame]) -> Dataset:
         number, part = numbered
         folder = f"{work}/{number:06d}"
-        kept = _kept(folder, part.height, regions)
-        return kept or _keep(folder, _scored(estimator, part, champion), regions)
+        if kept := _kept(folder, part.height, regions):
+            return kept
+        scored = _scored(estimator, part, champion)
+        verified.result()
+        return _keep(folder, scored, regions)
 
-    with ThreadPoolExecutor(1) as beside:
-        model = beside.submit(read_model, candidate.model_uri, candidate.digest)
-        with fetch(rows.uri, rows.digest) as path:  # verifies them, while the model is read
-            estimator = model.result()
+    with (
+        fetch_unverified(rows.uri, rows.digest) as (path, verify),
+        ThreadPoolExecutor(1) as beside,
+    ):
+        verified = beside.submit(verify)  # takes as long as the first parts
+        try:
             parts = row_parts(path, _needed(path, candidate.columns), PART_ROWS, first, end)
             yield from side_by_side(done, enumerate(parts, start=first))
+        finally:
+            verified.result()  # that the rows were altered is why they could not be read
 
 
 def join_parts(

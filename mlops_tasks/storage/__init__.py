@@ -8,6 +8,14 @@ Credentials come from the environment, as each cloud's own tools read them; none
 What the bytes mean is not known here: `data.frames` and `training.model_files` know.
 """
 
-from mlops_tasks.storage.objects import CHUNK_BYTES, adopt, fetch, file_digest, is_intact, put
+from mlops_tasks.storage.objects import (
+    CHUNK_BYTES,
+    adopt,
+    fetch,
+    fetch_unverified,
+    file_digest,
+    is_intact,
+    put,
+)
 
-__all__ = ["CHUNK_BYTES", "adopt", "fetch", "file_digest", "is_intact", "put"]
+__all__ = ["CHUNK_BYTES", "adopt", "fetch", "fetch_unverified", "file_digest", "is_intact", "put"]

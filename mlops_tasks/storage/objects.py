@@ -82,6 +82,14 @@ def fetch(uri: str, digest: str) -> Iterator[Path]:
     AlteredObject
         If its content does not have this digest.
     """
+    with fetch_unverified(uri, digest) as (path, verify):
+        verify()
+        yield path
+
+
+@contextlib.contextmanager
+def fetch_unverified(uri: str, digest: str) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """As `fetch`, but the caller verifies, before anything that comes of the content is kept."""
     source = place(uri)
     with contextlib.ExitStack() as stack:
         try:
@@ -90,16 +98,22 @@ def fetch(uri: str, digest: str) -> Iterator[Path]:
             else:
                 path = Path(stack.enter_context(tempfile.TemporaryDirectory())) / source.name
                 download(source, path)
-            found = file_digest(path)
         except OSError as error:
             raise _failed("read", source, error, AGAIN) from error
-        if found != digest:
-            raise AlteredObject(
-                f"an object was altered: expected digest {digest[:12]}, found {found[:12]}",
-                where=uri,
-                next_step=AGAIN,
-            )
-        yield path
+        yield path, lambda: _verify(uri, path, digest)
+
+
+def _verify(uri: str, path: Path, digest: str) -> None:
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise _failed("read", place(uri), error, AGAIN) from error
+    if found != digest:
+        raise AlteredObject(
+            f"an object was altered: expected digest {digest[:12]}, found {found[:12]}",
+            where=uri,
+            next_step=AGAIN,
+        )
 
 
 def is_intact(uri: str, digest: str) -> bool:

@@ -1,9 +1,11 @@
 """Every row once, in bounded memory, and the same bytes however often the run was killed."""
 
+import contextlib
 import os
 import resource
 import signal
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +135,35 @@ def test_what_cannot_be_scored_is_refused(champion: Champion, tmp_path: Path) ->
     Path(rows.uri).write_bytes(b"altered")
     with pytest.raises(AlteredObject):
         score_batch(champion, rows, store=str(tmp_path))
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_of_altered_rows_nothing_is_kept(
+    champion: Champion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, store = dataset(rows_of(5000), tmp_path), tmp_path / "store"
+    rows_of(5000, seed=1).write_parquet(rows.uri)  # readable, and not what was promised
+    real, scored = batch.fetch_unverified, []
+
+    @contextlib.contextmanager
+    def late(uri: str, digest: str) -> Iterator[tuple[Path, Callable[[], None]]]:
+        with real(uri, digest) as (path, verify):
+
+            def when_all_are_waiting() -> None:
+                while len(scored) < 2:
+                    time.sleep(0.01)
+                verify()
+
+            yield path, when_all_are_waiting
+
+    monkeypatch.setattr(batch, "fetch_unverified", late)
+    made = batch.scores_of
+    monkeypatch.setattr(batch, "scores_of", lambda *words: scored.append(1) or made(*words))
+    with pytest.raises(AlteredObject):
+        score_batch(champion, rows, store=str(store))
+    assert len(scored) >= 2
+    assert list(store.rglob("*.arrow")) == []
+    assert list(store.rglob("*.parquet")) == []
 
 
 def scoring(champion: Champion, rows: Dataset, store: str) -> None:
