@@ -177,7 +177,8 @@ class PredictionLog:
     def _keep_syncing(self) -> None:
         while not self._ended.wait(self._policy.sync_seconds):
             with self._lock:
-                segments = list(self._open.values())
+                # Those that wait to be closed too: sealing before them may hang on a store.
+                segments = [*self._open.values(), *self._closing]
             for segment in segments:
                 if not segment.broken:
                     with _told_in_the_log():

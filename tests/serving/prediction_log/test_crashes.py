@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlops_tasks.errors import StorageError
-from mlops_tasks.serving.prediction_log import sealing
+from mlops_tasks.serving.prediction_log import sealing, writer
 from mlops_tasks.serving.prediction_log.journal import read_segment
 from mlops_tasks.serving.prediction_log.places import place_of
 from mlops_tasks.serving.prediction_log.sealing import seal
@@ -260,6 +260,28 @@ def test_the_background_thread_brings_records_to_the_disk_within_the_bound(
         time.sleep(0.05)
     assert segment._synced == segment._size > 0
     log.close()
+
+
+def test_the_bound_holds_for_what_was_rolled_while_sealing_hangs(
+    settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs, over = threading.Event(), threading.Event()
+
+    def hanging(_: object) -> None:
+        hangs.set()
+        over.wait(300)
+
+    monkeypatch.setattr(writer.SealingProcess, "seal", hanging)
+    log = open_log(settings(sync_seconds=0.05, roll_rows=1))
+    log.append(answered("a"))
+    assert hangs.wait(30), "the first one is closed, and nobody closes the next"
+    log.append(answered("b"))
+    (segment,) = log._closing
+    try:
+        eventually(lambda: segment._synced == segment._size > 0, "it is not on the disk")
+    finally:
+        over.set()
+        log.close()
 
 
 def test_a_store_that_is_down_keeps_the_journal_until_it_is_up(
