@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import requires, version
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 FOREIGN = ("MLOPS_", "PREFECT_", "MLFLOW_", "ZENML_")
@@ -22,32 +24,8 @@ TIMEOUT_SECONDS = 900
 ZENML = "zenml[local]==0.98.0"
 # Everything that the work is done with, in the versions of this environment. ZenML 0.98 has older
 # pydantic and SQLAlchemy; those two cannot be the same.
-SHARED = (
-    "cookiecutter",
-    "cyclonedx-python-lib",
-    "dataframely",
-    "dvc",
-    "filelock",
-    "hydra-core",
-    "mlflow",
-    "model-signing",
-    "numpy",
-    "packaging",
-    "pandas",
-    "polars",
-    "psutil",
-    "pyopenssl",
-    "pyyaml",
-    "rfc8785",
-    "rich",
-    "scikit-learn",
-    "scipy",
-    "skops",
-    "tenacity",
-    "threadpoolctl",
-    "typer",
-    "universal-pathlib",
-)
+APART = {"fastapi", "prefect", "pydantic", "sqlalchemy"}
+BENEATH = ("numpy", "pandas", "scipy")  # of no version in our own requirements; they do the work
 
 
 class CouldNotRun(Exception):
@@ -126,9 +104,15 @@ def zenml_python(folder: Path) -> Path:
         uv = shutil.which("uv") or "uv"
         install = [uv, "pip", "install", "--quiet", "--python", python]
         run([uv, "venv", "--quiet", "--python", sys.executable, folder])
-        run([*install, ZENML, *(f"{name}=={version(name)}" for name in SHARED)])
+        run([*install, ZENML, *_shared()])
         run([*install, "--no-deps", "--editable", ROOT])
     return python
+
+
+def _shared() -> list[str]:
+    needed = [Requirement(text) for text in requires("mlops-tasks") or ()]
+    names = {each.name for each in needed if each.marker is None} - APART
+    return [f"{name}=={version(name)}" for name in sorted(names.union(BENEATH))]
 
 
 def _children_cpu() -> float:

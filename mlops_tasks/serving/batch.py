@@ -13,7 +13,8 @@ at any moment the next run gives the bytes that an undisturbed run would have gi
 altered is scored again; of rows that were altered nothing is kept.
 """
 
-from collections.abc import Iterable, Iterator
+import contextlib
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -66,8 +67,8 @@ def score_batch(champion: Champion, rows: Dataset, *, store: str) -> Dataset:
     DataError
         If there are no rows, or not the columns that the model sees.
     """
-    parts = _parts(champion, rows, 0, None, store)
-    return join_parts(champion, rows, parts, store=store)  # while later ones are scored
+    with contextlib.closing(_parts(champion, rows, 0, None, store)) as parts:
+        return join_parts(champion, rows, parts, store=store)  # while later ones are scored
 
 
 def parts_of(rows: Dataset) -> int:
@@ -87,7 +88,7 @@ def score_parts(
 
 def _parts(
     champion: Champion, rows: Dataset, first: int, end: int | None, store: str
-) -> Iterator[Dataset]:
+) -> Generator[Dataset]:
     regions = common_regions(champion, rows)
     candidate = champion.candidate
     estimator = read_model(candidate.model_uri, candidate.digest)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from mlops_tasks.artifacts import Champion, Columns, Dataset, Split
 from mlops_tasks.data.frames import read_frame, write_frame
-from mlops_tasks.errors import AlteredObject, DataError
+from mlops_tasks.errors import AlteredObject, DataError, StorageError
 from mlops_tasks.references import code
 from mlops_tasks.serving import batch
 from mlops_tasks.serving.batch import score_batch
@@ -164,6 +165,21 @@ def test_of_altered_rows_nothing_is_kept(
     assert len(scored) >= 2
     assert list(store.rglob("*.arrow")) == []
     assert list(store.rglob("*.parquet")) == []
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_join_that_fails_leaves_no_thread_behind(
+    champion: Champion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise OSError("no space")
+
+    rows = dataset(rows_of(20_000), tmp_path)
+    monkeypatch.setattr(batch, "_read", failing)
+    before = set(threading.enumerate())
+    with pytest.raises(StorageError, match="no space") as kept:
+        score_batch(champion, rows, store=str(tmp_path / "store"))
+    assert set(threading.enumerate()) == before, f"as long as somebody keeps {kept.value!r}"
 
 
 def scoring(champion: Champion, rows: Dataset, store: str) -> None:
