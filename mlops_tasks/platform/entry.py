@@ -8,6 +8,7 @@ from mlops_tasks.governance.locked_environment import require_locked
 from mlops_tasks.platform.closed import require_closed_api
 from mlops_tasks.platform.deployments import checkout
 from mlops_tasks.registry.client import reach
+from mlops_tasks.registry.head_start import head_start
 from mlops_tasks.settings import Settings
 from mlops_tasks.settings.compose import compose
 
@@ -41,6 +42,7 @@ def enter(root: Path, overrides: Sequence[str] | None = None) -> Settings:
     reach(settings.stack)
     _tell(require_locked(root, settings))
     residency.enter(settings)
+    head_start(settings.stack)
     return settings
 
 
