@@ -53,16 +53,17 @@ def evaluate(
             where="evaluation.slices",
             next_step=f"choose from {', '.join(comparison.columns)}",
         )
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import ThreadpoolController
 
     estimator = read_model(candidate.model_uri, candidate.digest)
     columns, frame = candidate.columns, read_frame(comparison)
     scores = scores_of(estimator, frame, columns)
     target, score = as_arrays(scores, columns.target)
+    threads = ThreadpoolController()  # finds what scoring has loaded
 
     def predict(rows: pl.DataFrame) -> Array:
         # Threads that wait for each other cost more than they save on a few thousand rows.
-        with threadpool_limits(limits=1):
+        with threads.limit(limits=1):
             return np.asarray(estimator.predict_proba(rows)[:, 1], dtype=np.float64)
 
     resampling: dict[str, Any] = {"confidence": settings.confidence, "seed": candidate.seed}
