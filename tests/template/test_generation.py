@@ -183,22 +183,6 @@ def test_only_the_chosen_ci_remains(desk: "Desk", ci: str, kept: str, removed: s
     assert not (project / removed).exists()
 
 
-@pytest.mark.parametrize("ci", ["github", "gitlab"])
-def test_ci_installs_what_is_locked(desk: "Desk", ci: str) -> None:
-    project = desk.make(ci=ci)
-    if ci == "github":
-        said = yaml.safe_load((project / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
-        variables = said["env"]
-    else:
-        variables = yaml.safe_load((project / ".gitlab-ci.yml").read_text("utf-8"))["check"]
-        variables = variables["variables"]
-    desk.env |= {name: value for name, value in variables.items() if name.startswith("UV_")}
-    done = desk.run(sys.executable, "-m", "uv", "run", "python", "-c", "pass", cwd=project)
-    assert done.returncode != 0
-    assert "uv.lock" in done.stderr
-    assert not (project / "uv.lock").exists()
-
-
 def test_repository_url_is_origin_and_project_url(desk: "Desk") -> None:
     url = "https://github.com/acme/flights.git"
     project = desk.make(repository_url=url)
