@@ -9,7 +9,7 @@ Prefect's own server knows one user name and password, and no roles: who has the
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlops_tasks.environment import defaults
@@ -18,7 +18,9 @@ from mlops_tasks.platform.local_server import free_port, local_server
 
 
 @contextlib.contextmanager
-def prefect_server(home: Path, *, key: Credentials | None = None) -> Iterator[str]:
+def prefect_server(
+    home: Path, *, key: Credentials | None = None, inherited: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Start a server with its database under `home`, and yield its API URL.
 
     The server binds to 127.0.0.1, on a free port, and ends with the block.
@@ -30,6 +32,8 @@ def prefect_server(home: Path, *, key: Credentials | None = None) -> Iterator[st
     key
         What clients must present, in their PREFECT_API_AUTH_STRING. Without it, everybody on this
         machine is let in.
+    inherited
+        The environment that it starts from: this process's if not given.
 
     Raises
     ------
@@ -41,7 +45,7 @@ def prefect_server(home: Path, *, key: Credentials | None = None) -> Iterator[st
     url = f"http://127.0.0.1:{port}/api"
     environment = {
         **defaults(),
-        **os.environ,
+        **(os.environ if inherited is None else inherited),
         "PREFECT_HOME": str(home),
         "PREFECT_UI_API_URL": url,
         "PREFECT_LOGGING_SERVER_LEVEL": "WARNING",

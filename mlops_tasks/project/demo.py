@@ -1,8 +1,10 @@
 """`mlops demo`: a project's first life, on real data, with the real tools.
 
 Each step is a command that a person could type, run in the generated project's own environment.
-State is kept in the demo's folder, apart from the user's own. What happens once the model is live
-is the affair of `demo_live`.
+What happens once the model is live is the affair of `demo_live`.
+
+Guarantee: state is kept in the demo's folder; no store, server, ledger or repository that the
+user's environment or Cookiecutter settings name is read or written.
 """
 
 import contextlib
@@ -19,10 +21,13 @@ from mlops_tasks.errors import ProjectError
 from mlops_tasks.platform.prefect_server import prefect_server
 from mlops_tasks.project.demo_live import Stage, live
 from mlops_tasks.project.demo_steps import mlops, run, say
-from mlops_tasks.project.programs import uv
+from mlops_tasks.project.programs import SENT_ELSEWHERE, uv
 from mlops_tasks.project.words import console
 
 SLUG = "flight-delay"
+# What would lead a step out of the demo's folder, or keep uv from writing its first lock file.
+ELSEWHERE = ("MLOPS_", "MLFLOW_", "PREFECT_", "VIRTUAL_ENV")
+ELSEWHERE += ("UV_PROJECT", "UV_WORKING_DIR", "UV_LOCKED", "UV_FROZEN")
 REFUSED = 3
 NEXT_MONTH = ("data.window.start=2013-07-01", "data.window.end=2013-08-01")
 
@@ -59,7 +64,7 @@ def run_demo(into: Path | None, template: str | None) -> None:
     with contextlib.ExitStack() as platform:
         with console.status("starting a Prefect server for the demo"):
             environment["PREFECT_API_URL"] = platform.enter_context(
-                prefect_server(home / "prefect")
+                prefect_server(home / "prefect", inherited=environment)
             )
         say(3, "train a small tree: the gate should refuse it, a straight line does better")
         mlops(project, environment, "train", "model=tree", expected=REFUSED)
@@ -99,13 +104,17 @@ def _empty(into: Path | None) -> Path:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """The user's environment, with the demo's own state and without this virtual environment."""
+    """The user's environment without what points elsewhere, with the demo's own state."""
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("PREFECT_", "MLFLOW_")) and name != "VIRTUAL_ENV"
+        if not name.startswith(ELSEWHERE) and name not in SENT_ELSEWHERE
     }
-    return inherited | {"MLOPS_HOME": str(home)}
+    return inherited | {
+        "MLOPS_HOME": str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
+    }
 
 
 def _generate(source: str, folder: Path, environment: Mapping[str, str]) -> None:
@@ -116,6 +125,7 @@ def _generate(source: str, folder: Path, environment: Mapping[str, str]) -> None
             "cookiecutter",
             source,
             "--no-input",
+            "--default-config",
             "--output-dir",
             str(folder),
             "project_name=Flight Delay",

@@ -13,6 +13,7 @@ import pytest
 from mlops_tasks.platform.local_server import free_port
 from mlops_tasks.platform.prefect_server import prefect_server
 from tests.conftest import REPO, Generated
+from tests.project.test_demo import elsewhere
 
 pytestmark = pytest.mark.slow
 
@@ -121,6 +122,7 @@ def test_the_demo_does_what_the_readme_says(tmp_path: Path) -> None:
     assert tests == "python -m pip install uv && uv run pytest\n"
     done = subprocess.run(
         [sys.executable, "-m", "mlops_tasks.cli", "demo", "--into", str(tmp_path / "demo")],
+        env=os.environ | elsewhere(tmp_path),
         capture_output=True,
         text=True,
     )
@@ -129,6 +131,7 @@ def test_the_demo_does_what_the_readme_says(tmp_path: Path) -> None:
     assert "is champion" in done.stderr.partition("train a forest")[2]
     told = [done.stderr.find(f"version {number} answers") for number in (2, 1)]
     assert -1 < told[0] < told[1], "retrained, approved, and taken back"
+    assert not (tmp_path / "real").exists(), "nothing of the user's is touched"
     root = tmp_path / "demo" / "flight-delay"
     assert (root / "outputs" / "july.parquet").is_file()
     status = ["git", "-C", str(root), "status", "--porcelain"]
