@@ -35,7 +35,8 @@ REMOTE_SCHEMES = ("s3", "gs", "azure")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9._=-]+)*/?", re.ASCII | re.IGNORECASE)
 NO_TEXT_IN_YAML = re.compile(
     "true|false|yes|no|on|off|y|n|null|[0-9-]+|0[xob][0-9a-f]+|[0-9]+e-?[0-9]+")
-FOLDER = re.compile(r"[\w .+@():\\/~=-]+")
+# Between quotation marks in YAML a backslash is a sign of its own: only Windows' becomes a slash.
+FOLDER = re.compile(rf"[\w .+@():{re.escape(os.sep)}/~=-]+")
 
 
 def main() -> int:
