@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def leaderboard(settings: Settings, limit: int = 50) -> tuple[ComparedRun, ...]:
-    """The latest recorded runs, sorted by the primary metric.
+    """The latest recorded runs, sorted by the primary metric; versions are those of the stage.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def leaderboard(settings: Settings, limit: int = 50) -> tuple[ComparedRun, ...]:
         )
         versions = {
             version.run_id: int(version.version)
-            for version in client.search_model_versions(f"name='{settings.project}'")
+            for version in client.search_model_versions(f"name='{settings.registered_model}'")
         }
     rows = [_row(run, versions.get(run.info.run_id), primary) for run in runs]
     sign = -1.0 if METRICS[primary].higher_is_better else 1.0
