@@ -2,6 +2,10 @@
 
 Whether there are too many bad rows is decided by `max_bad_fraction`; bad rows below that are put
 aside, counted, and never trained on. Nothing here changes a value.
+
+Guarantee, held by a test: only rows that the window may hold are held to the contract and counted.
+Others neither dilute the share of bad rows nor add to it. A row without a time, or with one that is
+still to come, counts: nobody can say that it is outside.
 """
 
 import copy
@@ -19,6 +23,7 @@ from mlops_tasks.data.violations import (
     check_columns,
     divide,
     in_terms_of,
+    numbered,
     schema_of,
     too_many,
 )
@@ -56,9 +61,9 @@ def validate(
     Raises
     ------
     ContractBroken
-        If a column is missing or has the wrong type, if more rows are bad than is tolerated, or if
-        what remains cannot be learned from (no rows, a row without time or target, one class,
-        classes that are not 0 and 1).
+        If a column is missing or has the wrong type, if more rows of the window are bad than is
+        tolerated, or if what remains cannot be learned from (no rows, a row without time or
+        target, one class, classes that are not 0 and 1).
     """
     schema = load_contract(contract)
     columns_of(schema, data)
@@ -76,8 +81,8 @@ def admit(
     Raises
     ------
     ContractBroken
-        If a column other than the target is missing or has the wrong type, if more rows are bad
-        than is tolerated, or if no rows are left.
+        If a column other than the target is missing or has the wrong type, if more rows of the
+        window are bad than is tolerated, or if no rows are left.
     """
     schema = load_contract(contract)
     columns_of(schema, data)
@@ -98,9 +103,11 @@ def _admit(
     """The good rows of the window in order, and the number of bad ones."""
     frame = read_frame(raw)
     check_columns(schema, frame, where)
-    good, bad = divide(schema, frame, data.time, now or datetime.now(UTC).replace(tzinfo=None))
-    if bad.height > data.max_bad_fraction * frame.height:
-        raise too_many(bad, frame.height, data.max_bad_fraction, where)
+    now = now or datetime.now(UTC).replace(tzinfo=None)
+    rows = numbered(frame.select(list(schema.columns()))).filter(perhaps_within(frame, data, now))
+    good, bad = divide(schema, rows, data.time, now)
+    if bad.height > data.max_bad_fraction * rows.height:
+        raise too_many(bad, rows.height, data.max_bad_fraction, where)
     return within(good.sort(_order(schema, data)), data), bad.height
 
 
@@ -188,14 +195,26 @@ def columns_of(schema: type["dy.Schema"], data: DataSettings) -> Columns:
 
 def within(frame: pl.DataFrame, data: DataSettings) -> pl.DataFrame:
     """The rows inside the window of the settings."""
+    return frame.filter(_inside(frame, data))
+
+
+def perhaps_within(frame: pl.DataFrame, data: DataSettings, now: datetime) -> pl.Expr:
+    """The rows inside the window, and those whose time is missing or cannot be."""
+    inside = _inside(frame, data).fill_null(True)
     if data.time is None:
-        return frame
-    time, times = pl.col(data.time), frame[data.time]
-    if data.window.start is not None:
-        frame = frame.filter(time >= in_terms_of(times, data.window.start))
-    if data.window.end is not None:
-        frame = frame.filter(time < in_terms_of(times, data.window.end))
-    return frame
+        return inside
+    return inside | (pl.col(data.time) > in_terms_of(frame[data.time], now)).fill_null(True)
+
+
+def _inside(frame: pl.DataFrame, data: DataSettings) -> pl.Expr:
+    inside = pl.lit(True)
+    if data.time is not None:
+        time, times = pl.col(data.time), frame[data.time]
+        if data.window.start is not None:
+            inside &= time >= in_terms_of(times, data.window.start)
+        if data.window.end is not None:
+            inside &= time < in_terms_of(times, data.window.end)
+    return inside
 
 
 def _order(schema: type["dy.Schema"], data: DataSettings) -> list[str]:

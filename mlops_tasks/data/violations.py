@@ -42,23 +42,28 @@ def check_columns(schema: type["dy.Schema"], frame: pl.DataFrame, where: str) ->
         )
 
 
-def divide(
-    schema: type["dy.Schema"], frame: pl.DataFrame, time: str | None, now: datetime
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Rows that fulfil the contract, and the others with columns `ROW` and `BROKEN` (rules) added.
+def numbered(frame: pl.DataFrame) -> pl.DataFrame:
+    """The same rows, each with its number in `ROW`, so that a bad one can be named."""
+    return frame.with_row_index(ROW)
 
-    Duplicate keys break the contract for each of the rows that share the key.
+
+def divide(
+    schema: type["dy.Schema"], rows: pl.DataFrame, time: str | None, now: datetime
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows that fulfil the contract, and the others with columns `ROW` and `BROKEN` (rules).
+
+    The rows are `numbered`. Duplicate keys break the contract for each of the rows that share the
+    key.
     """
     names = list(schema.columns())
-    numbered = frame.select(names).with_row_index(ROW)
-    _, failure = _numbered(schema).filter(numbered)
+    _, failure = _numbered(schema).filter(rows)
     details = failure.details()
     rules = [name for name in details.columns if name not in (*names, ROW)]
     marks = [pl.when(pl.col(rule) == "invalid").then(pl.lit(rule)) for rule in rules]
     broken = pl.concat_list(marks).list.drop_nulls()
     bad = details.select(ROW, *names, broken.alias(BROKEN))
     if time is not None:
-        future = numbered.filter(pl.col(time) > in_terms_of(frame[time], now)).select(
+        future = rows.filter(pl.col(time) > in_terms_of(rows[time], now)).select(
             ROW, *names, pl.lit([f"{time}|{FROM_THE_FUTURE}"]).alias(BROKEN)
         )
         bad = (
@@ -67,7 +72,7 @@ def divide(
             .agg(pl.col(BROKEN).list.explode(keep_nulls=False, empty_as_null=False))
         )
     bad = bad.sort(ROW)
-    return numbered.join(bad, on=ROW, how="anti").select(names), bad
+    return rows.join(bad, on=ROW, how="anti").select(names), bad
 
 
 def too_many(bad: pl.DataFrame, rows: int, tolerated: float, where: str) -> ContractBroken:
@@ -96,7 +101,7 @@ def in_terms_of(times: pl.Series, moment: datetime) -> datetime:
 
 
 def _numbered(schema: type["dy.Schema"]) -> type["dy.Schema"]:
-    """The same contract with a row number, so that a bad row can be named."""
+    """The same contract for rows that are numbered."""
     import dataframely as dy
 
     return schema_of("Numbered", {ROW: dy.UInt32(nullable=False)}, schema)

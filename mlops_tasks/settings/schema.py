@@ -55,7 +55,8 @@ class Window(_Frozen):
 class DataSettings(_Frozen):
     """Where the rows are, what the columns mean, and where they may be processed.
 
-    `classification` names the rule of `policy.residency` that holds for them.
+    `classification` names the rule of `policy.residency` that holds for them. `max_bad_fraction` is
+    the largest share of the window's rows that may break the contract; they are put aside.
     """
 
     path: str = Field(min_length=1)

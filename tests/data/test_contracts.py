@@ -13,7 +13,7 @@ import pytest
 from mlops_tasks.artifacts import Code, Dataset
 from mlops_tasks.data.contracts import admit, columns_of, validate
 from mlops_tasks.data.frames import read_file, read_frame, write_frame
-from mlops_tasks.data.violations import BROKEN, MAX_EXAMPLES, ROW, divide
+from mlops_tasks.data.violations import BROKEN, MAX_EXAMPLES, ROW, divide, numbered
 from mlops_tasks.errors import AlteredObject, ContractBroken, DataError, ProjectError, StorageError
 from mlops_tasks.settings import DataSettings
 
@@ -252,6 +252,43 @@ def test_an_empty_window(held: Held) -> None:
     assert "data.window" in error.next_step
 
 
+def test_bad_rows_count_among_those_of_the_window_and_no_others(held: Held) -> None:
+    """Ten of the hundred rows of the window are bad, or ten of the nine hundred outside."""
+    hundred = {"start": START + timedelta(hours=100), "end": START + timedelta(hours=200)}
+    inside = spoil(frame_of(), "miles", dict.fromkeys(range(110, 120), -1.0))
+    error = held.refused(inside, window=hundred, max_bad_fraction=0.05)
+    assert error.what.startswith("10 of 100 rows (10.00%) break the contract, 5.00% are tolerated")
+    assert (error.rows, error.bad_rows) == (100, 10)
+    assert error.examples[0].startswith("row 110: "), "where the row is in the file"
+    assert held.validate(inside, window=hundred, max_bad_fraction=0.1).quarantined_rows == 10
+
+    outside = spoil(frame_of(), "miles", dict.fromkeys([*range(95, 100), *range(200, 205)], -1.0))
+    kept = held.validate(outside, window=hundred)
+    assert (kept.rows, kept.quarantined_rows) == (100, 0)
+    for hold in (held.validate, held.admit):
+        with pytest.raises(ContractBroken, match="10 of 1000"):
+            hold(outside)
+        with pytest.raises(ContractBroken, match="10 of 100 "):
+            hold(inside, window=hundred)
+
+
+def test_a_row_whose_time_is_missing_or_cannot_be_may_be_of_the_window(held: Held) -> None:
+    window = {"end": START + timedelta(hours=100)}
+    error = held.refused(spoil(frame_of(), "departure", {900: None}), window=window)
+    assert error.what.startswith("1 of 101 rows")
+    assert "departure|nullability (1)" in error.what
+    error = held.refused(spoil(frame_of(), "departure", {900: datetime(2999, 1, 1)}), window=window)
+    assert error.what.startswith("1 of 101 rows")
+    assert "departure|from the future (1)" in error.what
+
+
+def test_a_key_that_is_used_again_outside_the_window_is_no_duplicate(held: Held) -> None:
+    window = {"end": START + timedelta(hours=100)}
+    assert held.validate(spoil(frame_of(), "flight", {900: "F00050"}), window=window).rows == 100
+    error = held.refused(spoil(frame_of(), "flight", {60: "F00050"}), window=window)
+    assert error.bad_rows == 2
+
+
 def test_a_target_without_values(held: Held) -> None:
     frame = frame_of().with_columns(late=pl.lit(None, pl.Int64))
     assert held.refused(frame, Loose).what == "target 'late' has no values"
@@ -309,7 +346,7 @@ def test_dividing_by_row_is_the_same_as_row_by_row() -> None:
         chosen = generator.sample(range(200), 20)
         frame = spoil(frame, column, {row: generator.choice(cells) for row in chosen})
     frame = spoil(frame, "flight", {3: "F00004", 100: "F00004"})
-    good, bad = divide(Flights, frame, "departure", START + timedelta(hours=150))
+    good, bad = divide(Flights, numbered(frame), "departure", START + timedelta(hours=150))
 
     keys = frame["flight"].to_list()
     expected = [

@@ -107,17 +107,17 @@ FRAMES: list[tuple[str, Callable[[pl.DataFrame], pl.DataFrame], list[str]]] = [
             .alias("distance_miles")
         ),
         [
-            "250 of 24960 rows (1.00%)",
-            "distance_miles|min_exclusive (250)",
+            "125 of 12480 rows (1.00%)",
+            "distance_miles|min_exclusive (125)",
             "row 7: distance_miles = -1.0 breaks min_exclusive",
-            "and 240 more",
+            "and 115 more",
             "data.max_bad_fraction",
         ],
     ),
     (
         "no target",
         lambda f: f.with_columns(late=pl.lit(None, pl.Int64)),
-        ["late|nullability (24960)"],
+        ["late|nullability (12480)"],
     ),
     ("single class", lambda f: f.with_columns(late=pl.lit(0, pl.Int64)), ["single class: 0"]),
     ("duplicate keys", lambda f: pl.concat([f, f.head(3)]), ["primary_key (6)"]),
