@@ -4,12 +4,14 @@ Writing the same rows gives the same bytes, so the digest of a `Dataset` says wh
 What the columns mean is the contract's affair.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import polars as pl
 
 from mlops_tasks.artifacts import Dataset
+from mlops_tasks.data.row_parts import PART_ROWS
 from mlops_tasks.errors import DataError
 from mlops_tasks.storage import fetch, put
 
@@ -31,15 +33,22 @@ def write_frame(
     StorageError
         If the store cannot be written; nothing is left under a final name.
     """
-
-    def write(path: Path) -> None:
-        try:
-            frame.write_parquet(path)
-        except pl.exceptions.ComputeError as error:  # this is how polars says: the disk is full
-            raise OSError(str(error).rpartition("IO error: ")[2]) from error
-
-    uri, digest, _ = put(store, write, ".parquet")
+    uri, digest, _ = put(store, lambda path: write_parquet(frame, path), ".parquet")
     return Dataset(uri, digest, frame.height, tuple(frame.columns), regions, dvc_rev)
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write a Parquet file here.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    try:
+        frame.write_parquet(path)
+    except pl.exceptions.ComputeError as error:  # this is how polars says: the disk is full
+        raise OSError(str(error).rpartition("IO error: ")[2]) from error
 
 
 def read_frame(dataset: Dataset) -> pl.DataFrame:
@@ -56,35 +65,78 @@ def read_frame(dataset: Dataset) -> pl.DataFrame:
         return read_file(path)
 
 
-def read_file(path: Path) -> pl.DataFrame:
+def read_file(path: Path, of: Path | None = None) -> pl.DataFrame:
     """Read a Parquet, CSV or newline-JSON file by its ending.
+
+    Parameters
+    ----------
+    path
+        Where its content lies.
+    of
+        The file of which that is a copy: its ending counts, and errors name it.
 
     Raises
     ------
     DataError
         If the ending is unknown, or the file is empty or not what its ending says.
     """
-    reader = READERS.get(path.suffix)
+    named = of or path
+    reader = READERS.get(named.suffix)
     if reader is None:
         raise DataError(
-            f"files ending in {path.suffix!r} cannot be read",
-            where=str(path),
+            f"files ending in {named.suffix!r} cannot be read",
+            where=str(named),
             next_step=f"use one of {', '.join(READERS)}",
         )
-    if path.stat().st_size == 0:
-        raise DataError("the data file is empty (0 bytes)", where=str(path), next_step=_RESTORE)
-    try:
+    with _reading(path, named):
         frame = reader(path)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    if frame.is_empty():
+        raise DataError("the data file has no rows", where=str(named), next_step=_RESTORE)
+    return frame
+
+
+def look_through(path: Path, of: Path) -> tuple[int, tuple[str, ...]]:
+    """Read all of a Parquet file, a part at a time, and keep nothing: is it readable?
+
+    Parameters
+    ----------
+    path, of
+        As for `read_file`.
+
+    Returns
+    -------
+    tuple of int, tuple of str
+        The number of rows and the names of the columns.
+
+    Raises
+    ------
+    DataError
+        As `read_file`.
+    """
+    from pyarrow import ArrowException
+    from pyarrow.parquet import ParquetFile
+
+    with _reading(path, of, ArrowException), ParquetFile(path, pre_buffer=False) as file:
+        columns = tuple(pl.read_parquet_schema(path))
+        rows = sum(batch.num_rows for batch in file.iter_batches(PART_ROWS))
+    if rows == 0:
+        raise DataError("the data file has no rows", where=str(of), next_step=_RESTORE)
+    return rows, columns
+
+
+@contextlib.contextmanager
+def _reading(path: Path, named: Path, *more: type[Exception]) -> Iterator[None]:
+    if path.stat().st_size == 0:
+        raise DataError("the data file is empty (0 bytes)", where=str(named), next_step=_RESTORE)
+    try:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, *more) as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"the data file is not readable as {path.suffix[1:]}: {said[:300]}",
-            where=str(path),
+            f"the data file is not readable as {named.suffix[1:]}: {said[:300]}",
+            where=str(named),
             next_step=_RESTORE,
         ) from error
-    if frame.is_empty():
-        raise DataError("the data file has no rows", where=str(path), next_step=_RESTORE)
-    return frame
 
 
 _RESTORE = "restore the last version with `dvc checkout --force`"

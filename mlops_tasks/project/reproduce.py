@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from mlops_tasks.artifacts import Evidence
-from mlops_tasks.data.versions import lend_remote
+from mlops_tasks.data.repository import lend_remote
 from mlops_tasks.errors import ProjectError, ResidencyRefused
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.record import actor, record, witness

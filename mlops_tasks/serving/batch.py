@@ -24,10 +24,10 @@ import polars as pl
 
 from mlops_tasks.artifacts import Champion, Columns, Dataset
 from mlops_tasks.data.placement import common_regions
+from mlops_tasks.data.row_parts import row_parts
 from mlops_tasks.encoding import digest
 from mlops_tasks.errors import DataError, StorageError
 from mlops_tasks.evaluation.metrics import THRESHOLD
-from mlops_tasks.serving.row_parts import row_parts
 from mlops_tasks.serving.side_by_side import side_by_side
 from mlops_tasks.storage import fetch, fetch_unverified, put
 from mlops_tasks.storage.places import place

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+PART_ROWS = 65_536  # as a rule
 BUFFER_BYTES = 1 << 20
 
 
