@@ -27,6 +27,9 @@ def serve(
         int | None,
         typer.Option(min=1, help="Answer with this version alone, while it is champion or canary."),
     ] = None,
+    canary: Annotated[
+        bool, typer.Option(help="Answer a canary's share here too; not where a cluster splits.")
+    ] = True,
     keys: KeyFile = None,
     overrides: Set = None,
     project: ProjectFolder = Path(),
@@ -44,7 +47,7 @@ def serve(
     try:
         serve(
             settings,
-            Options(keys=keys, version=version),
+            Options(keys=keys, version=version, canary=canary),
             host=host,
             port=port,
             listening=_listening,

@@ -25,6 +25,8 @@ class Options:
     version
         Answer with this version alone, as long as it is champion or canary; nothing else, and
         nothing once it is neither.
+    canary
+        Whether the canary's share of the keys is answered here too: not where a cluster splits.
     """
 
     keys: Path | None = None
@@ -37,3 +39,4 @@ class Options:
     shadow_seconds: float = 5.0
     shadow_waiting: int = 200
     version: int | None = None
+    canary: bool = True

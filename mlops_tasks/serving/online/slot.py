@@ -6,7 +6,8 @@ Requests that the old one has begun are finished by the old one.
 Guarantees, each held by a test: without a champion nothing answers, and the first one that is
 promoted does; a champion that does not load leaves the old one answering; where the ledger does not
 say how traffic is split, the champion alone answers; a server of one version alone answers only
-while that is champion or canary.
+while that is champion or canary, and without a gap where the one becomes the other; a server that
+leaves the canary to others follows the champion.
 """
 
 import gc
@@ -20,10 +21,9 @@ from mlops_tasks.serving.online.loading import Served
 from mlops_tasks.serving.online.metrics import Metrics
 from mlops_tasks.serving.online.options import Options
 from mlops_tasks.serving.online.shelf import Shelf
-from mlops_tasks.serving.online.standing import Shadowed, Standing
+from mlops_tasks.serving.online.standing import Standing, begin, changes
 from mlops_tasks.serving.prediction_log.records import Role
 from mlops_tasks.serving.prediction_log.writer import PredictionLog
-from mlops_tasks.serving.traffic.shadow import Shadow
 from mlops_tasks.serving.traffic.state import ALL_TO_CHAMPION, Traffic, traffic_of
 from mlops_tasks.settings.schema import StackSettings
 
@@ -111,7 +111,7 @@ class Slot:
             self.waiting_for = NO_CHAMPION
             champion = now
         else:
-            champion = self._taken(version, "champion", now=now)
+            champion = self._taken(version, now)
             if champion is None:
                 self.waiting_for, champion = NOT_LOADED, now
         self._stand(champion, self._traffic() if champion else ALL_TO_CHAMPION)
@@ -122,8 +122,11 @@ class Slot:
         from mlops_tasks.registry.models import by_number, number_of
 
         try:
+            # The split before the champion: a promotion moves the alias before it ends the split.
+            split, unknown = self._split_or_error()
             is_champion = number_of(self._champion()) == number
-            split = ALL_TO_CHAMPION if is_champion else traffic_of(self._stack, self._model)
+            if unknown and not is_champion:
+                raise unknown
             wanted = is_champion or split.canary_version == number
             client = self._client
             assert client is not None
@@ -134,20 +137,19 @@ class Slot:
             self.waiting_for = UNREACHABLE
             _log.warning("version %s cannot be looked up: %s", number, error.what)
             return
-        before, served = self.now, None
+        served = None
         if version is None:
             self.waiting_for = f"version {number} is neither champion nor canary"
         else:
             role: Role = "champion" if is_champion else "canary"
-            served = self._shelf.take(client, version, role, instead_of=before.champion)
+            served = self._shelf.take(client, version, role, instead_of=self.now.champion)
             self.waiting_for = NOT_LOADED
-        canary = None if is_champion else served
-        after = Standing(served, canary, 1.0 if canary else 0.0)
-        if after != before:
-            self.now = after
-            gc.freeze()
-            self._shelf.keep_only((served,))
-            self._tell(before, after)
+            if served is None and self.now.champion:
+                return  # it answers in the role that it had
+        if is_champion:
+            self._stand(served, split.without_canary)
+            return
+        self._change(Standing(served, served, 1.0 if served else 0.0))
 
     def _watch(self) -> None:
         while not self._stop.is_set():
@@ -167,11 +169,16 @@ class Slot:
             return by_alias(self._client, self._model, CHAMPION)
 
     def _traffic(self) -> Traffic:
+        split, unknown = self._split_or_error()
+        if unknown:
+            _log.warning("the champion alone answers: %s", unknown.what)
+        return split if self._options.canary else split.without_canary
+
+    def _split_or_error(self) -> tuple[Traffic, LedgerError | None]:
         try:
-            return traffic_of(self._stack, self._model)
+            return traffic_of(self._stack, self._model), None
         except LedgerError as error:
-            _log.warning("the champion alone answers: %s", error.what)
-            return ALL_TO_CHAMPION
+            return ALL_TO_CHAMPION, error
 
     def _stand(self, champion: Served | None, traffic: Traffic) -> None:
         before = self.now
@@ -180,17 +187,27 @@ class Slot:
         shadow = self._beside(champion, traffic.shadow_version, "shadow", old)
         shadowed = before.shadowed
         if shadow is not old:
-            shadowed = self._shadowed(shadow) if shadow else None
+            shadowed = begin(shadow, self._log.append, self._options) if shadow else None
         weight = traffic.canary_weight if canary else 0.0
-        after = Standing(champion, canary, weight, shadowed)
+        self._change(Standing(champion, canary, weight, shadowed))
+
+    def _change(self, after: Standing) -> None:
+        before = self.now
         if after == before:
             return
         self.now = after
         gc.freeze()  # what was loaded lives on: walking it cost each request more than its scores
-        self._shelf.keep_only((champion, canary, shadow))
+        shadowed = after.shadowed
+        shadow = shadowed.served if shadowed else None
+        self._shelf.keep_only((after.champion, after.canary, shadow))
         if before.shadowed and before.shadowed is not shadowed:
             before.shadowed.shadow.close()
-        self._tell(before, after)
+        champion = after.champion
+        if champion and champion is not before.champion:
+            kind = champion.predictor.kind
+            self._metrics.loaded(champion.model, champion.version, champion.digest, kind)
+        for line in changes(before, after):
+            _log.info("%s", line)
 
     def _beside(
         self, champion: Served | None, number: int | None, role: Role, now: Served | None
@@ -213,34 +230,9 @@ class Slot:
             return None
         return self._shelf.take(client, version, role, beside=champion, instead_of=now)
 
-    def _taken(self, version: "ModelVersion", role: Role, *, now: Served | None) -> Served | None:
+    def _taken(self, version: "ModelVersion", now: Served | None) -> Served | None:
         if now and (str(now.version), now.run_id) == (str(version.version), str(version.run_id)):
             return now
         client = self._client
         assert client is not None
-        return self._shelf.take(client, version, role, instead_of=now)
-
-    def _shadowed(self, served: Served) -> Shadowed:
-        shadow = Shadow(
-            served.predictor,
-            self._log.append,
-            version=served.version,
-            digest=served.digest,
-            names=served.schema.names,
-            seconds=self._options.shadow_seconds,
-            waiting=self._options.shadow_waiting,
-        )
-        return Shadowed(served, shadow)
-
-    def _tell(self, before: Standing, after: Standing) -> None:
-        champion, canary, shadowed = after.champion, after.canary, after.shadowed
-        if champion and champion is not before.champion:
-            kind, why = champion.predictor.kind, champion.slow_because
-            self._metrics.loaded(champion.model, champion.version, champion.digest, kind)
-            _log.info("version %s answers now, %s%s", champion.version, kind, why and f" ({why})")
-        if canary is not before.canary or after.canary_weight != before.canary_weight:
-            share = f"version {canary.version}, {after.canary_weight:.1%}" if canary else "none"
-            _log.info("canary: %s", share)
-        if shadowed is not before.shadowed:
-            told = f"version {shadowed.served.version}" if shadowed else "none"
-            _log.info("shadow: %s", told)
+        return self._shelf.take(client, version, "champion", instead_of=now)

@@ -38,8 +38,7 @@ def write_manifests(
         If a file cannot be written.
     """
     model = settings.registered_model
-    champion = standing_champion(settings.stack, model)
-    if champion is None:
+    if standing_champion(settings.stack, model) is None:
         raise refused(settings, "there is no champion to deploy", "`mlops promote` makes one")
     deployed = Deployed(
         name=model.replace(".", "-"),
@@ -51,7 +50,7 @@ def write_manifests(
         keys_secret=keys_secret,
         overrides=overrides,
     )
-    files = manifests(deployed, champion, traffic_of(settings.stack, model))
+    files = manifests(deployed, traffic_of(settings.stack, model))
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / "kserve-2-canary.yaml").unlink(missing_ok=True)

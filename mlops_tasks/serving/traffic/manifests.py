@@ -1,14 +1,18 @@
 """Kubernetes manifests for champion and canary, from the same weights as everything else. Pure.
 
-Each version has its own pods, pinned to it by `mlops serve --version`, so this is for a cluster
-that splits traffic itself: plain Services by number of pods (roughly, and not by key), KServe by
-percent (whole ones, in its serverless mode). One server that does both versions splits by key
-(`split`) and needs neither.
+For a cluster that splits traffic itself: plain Services by number of pods (roughly, and not by
+key), KServe by percent (whole ones, in its serverless mode). One server that does both versions
+splits by key (`split`) and needs neither.
+
+The champion's pods name no version: they follow the alias through promotions and rollbacks, and
+leave the canary to its own pods, which are pinned to it (`mlops serve --version`). Those go on as
+champion once it is promoted, and become unready once it is neither.
 
 What a pod is, is the affair of `pods`.
 
 Guarantees, each held by a test: the manifests fit the published schemas of Kubernetes and the
-fields of KServe; a Service selects the pods that it is for; the same input gives the same bytes.
+fields of KServe; a Service selects the pods that it is for; the same input gives the same bytes;
+no promotion or rollback changes what stands there for the champion.
 """
 
 from mlops_tasks.errors import SettingsError
@@ -40,15 +44,13 @@ def share_of_pods(replicas: int, weight: float) -> tuple[int, int]:
     return total - canary, canary
 
 
-def plain_manifests(deployed: Deployed, champion: int, traffic: Traffic) -> list[Manifest]:
+def plain_manifests(deployed: Deployed, traffic: Traffic) -> list[Manifest]:
     """Deployments and Services: one Service for callers, and one for each version alone.
 
     Parameters
     ----------
     deployed
         Image, size and number of pods.
-    champion
-        Version that answers.
     traffic
         The canary and its weight; the shadow is not a matter of pods.
     """
@@ -56,17 +58,16 @@ def plain_manifests(deployed: Deployed, champion: int, traffic: Traffic) -> list
     weight = traffic.canary_weight if canary is not None else 0.0
     pods = share_of_pods(deployed.replicas, weight)
     found = [_service(deployed, "")]
-    for track, version, replicas in (
-        ("champion", champion, pods[0]),
-        ("canary", canary, pods[1]),
-    ):
-        if version is not None:
-            found += [_deployment(deployed, track, version, replicas), _service(deployed, track)]
+    found += [_deployment(deployed, "champion", None, pods[0]), _service(deployed, "champion")]
+    if canary is not None:
+        found += [_deployment(deployed, "canary", canary, pods[1]), _service(deployed, "canary")]
     return found
 
 
-def kserve_manifest(deployed: Deployed, version: int, percent: int | None = None) -> Manifest:
-    """An InferenceService for one version.
+def kserve_manifest(
+    deployed: Deployed, canary: int | None = None, percent: int | None = None
+) -> Manifest:
+    """An InferenceService for the champion, or for one canary.
 
     KServe sends `percent` of the requests to what is applied now and the rest to what was rolled
     out completely before: apply the champion without a percent, and then the canary with one.
@@ -75,15 +76,15 @@ def kserve_manifest(deployed: Deployed, version: int, percent: int | None = None
     ----------
     deployed
         Image, size, and the least number of pods.
-    version
-        That answers.
+    canary
+        The version that answers; None follows the champion.
     percent
         See `whole_percent`; None rolls it out completely.
     """
     # Knative takes no security context of the pod: all of it stands at the container.
     predictor: Manifest = {
         "minReplicas": deployed.replicas,
-        "containers": [container_of(deployed, version, name="kserve-container", port="http1")],
+        "containers": [container_of(deployed, canary, name="kserve-container", port="http1")],
         "volumes": volumes_of(deployed),
         "automountServiceAccountToken": False,
         "timeout": GRACE_SECONDS,
@@ -116,11 +117,11 @@ def whole_percent(weight: float) -> int:
     return percent
 
 
-def manifests(deployed: Deployed, champion: int, traffic: Traffic) -> dict[str, list[Manifest]]:
+def manifests(deployed: Deployed, traffic: Traffic) -> dict[str, list[Manifest]]:
     """All files: name to the documents in it, in the order in which KServe's are applied."""
     found = {
-        "kubernetes.yaml": plain_manifests(deployed, champion, traffic),
-        "kserve-1-champion.yaml": [kserve_manifest(deployed, champion)],
+        "kubernetes.yaml": plain_manifests(deployed, traffic),
+        "kserve-1-champion.yaml": [kserve_manifest(deployed)],
     }
     if traffic.canary_version is not None:
         percent = whole_percent(traffic.canary_weight)
@@ -158,8 +159,10 @@ def _service(deployed: Deployed, track: str) -> Manifest:
     }
 
 
-def _deployment(deployed: Deployed, track: str, version: int, replicas: int) -> Manifest:
-    labels = _labels(deployed, track) | {f"{PART_OF}/version": str(version)}
+def _deployment(deployed: Deployed, track: str, canary: int | None, replicas: int) -> Manifest:
+    labels = _labels(deployed, track)
+    if canary is not None:
+        labels[f"{PART_OF}/version"] = str(canary)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -176,7 +179,7 @@ def _deployment(deployed: Deployed, track: str, version: int, replicas: int) -> 
                 "spec": {
                     "automountServiceAccountToken": False,
                     "terminationGracePeriodSeconds": GRACE_SECONDS,
-                    "containers": [container_of(deployed, version, name="server", port="http")],
+                    "containers": [container_of(deployed, canary, name="server", port="http")],
                     "volumes": volumes_of(deployed),
                 },
             },

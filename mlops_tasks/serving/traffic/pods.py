@@ -1,4 +1,4 @@
-"""The pod of one version: container, limits, probes, and what it may not do. Pure.
+"""The pod of champion or canary: container, limits, probes, and what it may not do. Pure.
 
 What a pod writes (the journal of the prediction log, the cache of verified models) lies in volumes
 that live as long as the pod: a container that is killed loses nothing, a pod that is deleted closes
@@ -82,10 +82,10 @@ class Deployed:
             )
 
 
-def container_of(deployed: Deployed, version: int, *, name: str, port: str) -> Manifest:
-    """The container that serves one version; `port` is its port's name."""
+def container_of(deployed: Deployed, canary: int | None, *, name: str, port: str) -> Manifest:
+    """The container that follows the champion, or serves one canary; `port` is its port's name."""
     command = ["mlops", "serve", "--host", "0.0.0.0", "--port", str(deployed.port)]
-    command += ["--version", str(version)]
+    command += ["--no-canary"] if canary is None else ["--version", str(canary)]
     for override in deployed.overrides:
         command += ["--set", override]
     size = {"cpu": deployed.cpu, "memory": deployed.memory}

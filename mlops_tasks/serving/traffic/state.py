@@ -35,6 +35,11 @@ class Traffic:
     canary_weight: float = 0.0
     shadow_version: int | None = None
 
+    @property
+    def without_canary(self) -> "Traffic":
+        """The same with nobody beside the champion but a shadow."""
+        return Traffic(shadow_version=self.shadow_version)
+
 
 ALL_TO_CHAMPION = Traffic()
 

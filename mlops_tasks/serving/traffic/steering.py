@@ -118,8 +118,7 @@ def withdraw_canary(settings: Settings, *, reason: str = "") -> Steered:
     def plan(now: Recorded) -> Step | None:
         if now.traffic.canary_version is None:
             return None
-        after = replace(now.traffic, canary_version=None, canary_weight=0.0)
-        return Step("withdrawn", after, _canary(now.traffic))
+        return Step("withdrawn", now.traffic.without_canary, _canary(now.traffic))
 
     return take(settings, "canary", plan, reason)
 

@@ -85,17 +85,17 @@ def named(documents: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any
 @pytest.mark.parametrize("deployed", [FULL, SMALL])
 @pytest.mark.parametrize("traffic", [Traffic(), CANARY, Traffic(7, 1.0, None)])
 def test_they_fit_the_schemas(deployed: Deployed, traffic: Traffic) -> None:
-    files = manifests(deployed, 3, traffic)
+    files = manifests(deployed, traffic)
     for name, documents in files.items():
         again = list(yaml.safe_load_all(as_yaml(documents)))
         assert again == documents
         for document in again:
             valid_for_kserve(document) if name.startswith("kserve") else valid(document)
-    assert files == manifests(deployed, 3, traffic)
+    assert files == manifests(deployed, traffic)
 
 
 def test_the_schemas_would_find_a_mistake() -> None:
-    files = manifests(FULL, 3, CANARY)
+    files = manifests(FULL, CANARY)
     deployment = copy.deepcopy(named(files["kubernetes.yaml"], "Deployment")["flight-delay-canary"])
     deployment["spec"]["template"]["spec"]["containers"][0]["readinesProbe"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -111,7 +111,7 @@ def test_the_schemas_would_find_a_mistake() -> None:
 
 
 def test_the_split_is_in_them() -> None:
-    files = manifests(FULL, 3, CANARY)
+    files = manifests(FULL, CANARY)
     plain = files["kubernetes.yaml"]
     deployments = named(plain, "Deployment")
     assert {name: each["spec"]["replicas"] for name, each in deployments.items()} == {
@@ -122,17 +122,18 @@ def test_the_split_is_in_them() -> None:
     assert "canaryTrafficPercent" not in first["spec"]["predictor"]
     assert second["spec"]["predictor"]["canaryTrafficPercent"] == 30
     assert first["metadata"] == second["metadata"], "one service, two revisions"
-    pinned = [each["command"][-5] for each in containers([*plain, first, second])]
-    assert pinned == ["3", "7", "3", "7"]
+    follows, pinned = ["--no-canary"], ["--version", "7"]
+    said = [each["command"][6:-4] for each in containers([*plain, first, second])]
+    assert said == [follows, pinned, follows, pinned], "only a canary is pinned"
 
-    alone = manifests(FULL, 3, Traffic(None, 0.0, 9))
+    alone = manifests(FULL, Traffic(None, 0.0, 9))
     assert set(alone) == {"kubernetes.yaml", "kserve-1-champion.yaml"}
     [only] = named(alone["kubernetes.yaml"], "Deployment").values()
     assert only["spec"]["replicas"] == 10
 
 
 def test_services_select_the_pods_that_they_are_for() -> None:
-    documents = plain_manifests(FULL, 3, CANARY)
+    documents = plain_manifests(FULL, CANARY)
     pods = {
         name: each["spec"]["template"]["metadata"]["labels"].items()
         for name, each in named(documents, "Deployment").items()
@@ -154,7 +155,7 @@ def test_services_select_the_pods_that_they_are_for() -> None:
 
 
 def test_pods_have_no_privileges_and_write_only_where_they_must() -> None:
-    files = manifests(FULL, 3, CANARY)
+    files = manifests(FULL, CANARY)
     found = containers([document for documents in files.values() for document in documents])
     assert len(found) == 4
     for each in found:
@@ -190,12 +191,14 @@ def test_the_command_is_one_that_there_is() -> None:
 
     assert cli.main
     serve = typer.main.get_command(cli.app).commands["serve"]  # type: ignore[attr-defined]
-    for each in containers(plain_manifests(FULL, 3, CANARY)):
+    pods = containers(plain_manifests(FULL, CANARY))
+    for each, expected in zip(pods, ({"canary": False}, {"version": "7"}), strict=True):
         assert each["command"][:2] == ["mlops", "serve"]
         words = serve.make_parser(serve.make_context("serve", [])).parse_args(each["command"][2:])[
             0
         ]
-        assert words["version"] == each["command"][7]
+        assert words.items() >= expected.items()
+        assert ("canary" in words) != ("version" in words)
         assert (words["host"], words["port"]) == ("0.0.0.0", "8080")
         assert words["overrides"] == ["stack=team", "stack.stage=prod"]
 
