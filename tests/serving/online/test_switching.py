@@ -1,19 +1,14 @@
 """Promotions, rollbacks and what does not load: the server follows, and nobody is kept waiting."""
 
-import json
-import threading
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection
 
 import polars as pl
 import pytest
 
 from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import ledger_of
-from mlops_tasks.registry.history import reigns
 from mlops_tasks.serving.online.app import application
 from mlops_tasks.serving.online.shelf import ACTION
 from mlops_tasks.serving.prediction_log.reader import predictions
@@ -27,7 +22,6 @@ from tests.registry.life import PROJECT, Life
 from tests.serving.online.conftest import QUICK, Running, artifacts, placed, running, wait
 
 GOOD = {"x": 0.25, "y": -0.5}
-REQUESTS, MOVES, CLIENTS = 10_000, 20, 4
 
 
 @pytest.fixture
@@ -38,49 +32,6 @@ def following(trained: Life) -> Iterator[Running]:
         yield found
     if trained.aliases().champion != 2:
         trained.rollback(to=2)
-
-
-@pytest.mark.slow
-def test_no_request_is_dropped_during_twenty_promotions(trained: Life, following: Running) -> None:
-    answers: list[tuple[datetime, datetime, int, int]] = []
-    over = threading.Event()
-
-    def ask() -> None:
-        line = HTTPConnection("127.0.0.1", following.port)
-        while not over.is_set() or len(answers) < REQUESTS:
-            sent = datetime.now(UTC)
-            line.request("POST", "/predict", json.dumps(GOOD))
-            found = line.getresponse()
-            said = json.loads(found.read())
-            version = said["model"]["version"] if found.status == 200 else 0
-            assert found.headers["x-model-version"] == str(version)
-            answers.append((sent, datetime.now(UTC), found.status, version))
-
-    threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for move in range(MOVES):
-        wanted = 1 if move % 2 == 0 else 2
-        assert trained.rollback(to=wanted).version == wanted
-        wait(lambda wanted=wanted: answers[-1][-1] == wanted, "no switch")
-    over.set()
-    for thread in threads:
-        thread.join()
-
-    assert len(answers) >= REQUESTS
-    assert {status for _, _, status, _ in answers} == {200}
-    served = Counter(version for *_, version in answers)
-    assert set(served) == {1, 2}
-    assert min(served.values()) > 100
-    history = reigns(ledger_of(trained.settings().stack), PROJECT)
-    late = timedelta(seconds=30)  # a champion answers until the next one is loaded
-    for sent, received, _, version in answers:
-        assert any(
-            each.version == version
-            and datetime.fromisoformat(each.since) <= received
-            and (not each.until or sent <= datetime.fromisoformat(each.until) + late)
-            for each in history
-        )
 
 
 def test_a_champion_that_was_altered_leaves_the_old_one_and_an_event_says_why(
