@@ -34,7 +34,7 @@ BOUNDARIES = (
     "lease given back",
     "witnessed",
 )
-WATCHING = ("window recorded", "alarm recorded", "training called")
+WATCHING = ("window recorded", "alarm recorded", "training called", "answer recorded")
 
 
 def boundary(name: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mlops_tasks.governance import residency
 from mlops_tasks.governance.locked_environment import require_locked
+from mlops_tasks.platform.answering import answer
 from mlops_tasks.platform.closed import require_closed_api
 from mlops_tasks.platform.deployments import checkout
 from mlops_tasks.registry.client import reach
@@ -13,7 +14,7 @@ from mlops_tasks.settings import Settings
 from mlops_tasks.settings.compose import compose
 
 
-def enter(root: Path, overrides: Sequence[str] | None = None) -> Settings:
+def enter(root: Path, overrides: Sequence[str] | None = None, alarm: str = "") -> Settings:
     """Compose the configuration, and refuse to begin where something is open or out of place.
 
     Parameters
@@ -22,6 +23,8 @@ def enter(root: Path, overrides: Sequence[str] | None = None) -> Settings:
         The project's folder.
     overrides
         Hydra overrides such as `model=forest`.
+    alarm
+        What the flow answers, if it is one: only one run does, see `answering`.
 
     Raises
     ------
@@ -35,6 +38,8 @@ def enter(root: Path, overrides: Sequence[str] | None = None) -> Settings:
         If data would be processed or kept where it may not be.
     GovernanceError
         If the environment is not the locked one, under `policy.environment=refuse`.
+    Abort
+        If another run answers the alarm.
     """
     checkout.prefer(root)
     settings = compose(root, overrides or [], placed=False)  # a refusal here would leave no trace
@@ -42,6 +47,8 @@ def enter(root: Path, overrides: Sequence[str] | None = None) -> Settings:
     reach(settings.stack)
     _tell(require_locked(root, settings))
     residency.enter(settings)
+    if alarm:
+        answer(settings, alarm)
     head_start(settings.stack)
     return settings
 

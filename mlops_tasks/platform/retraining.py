@@ -1,8 +1,10 @@
 """An alarm becomes a Prefect event, and an automation that was deployed starts the training.
 
 Guarantees, each held by a test: the event has an identity that follows from the alarm's entry in
-the ledger, so calling twice is calling once; a call that a killed process did not make is made by
-the next monitor; nobody but the automation starts anything.
+the ledger, so calling twice within the minutes that Prefect remembers is calling once, and later it
+is a training that ends at once, see `answering`; a call that a killed process did not make is made
+by the next monitor, for `OLDEST`; of several that were not made the newest is, whose training knows
+the rows of the others too; nobody but the automation starts anything.
 """
 
 import json
@@ -16,20 +18,21 @@ from mlops_tasks.errors import PlatformError
 from mlops_tasks.governance.events import Entry, Event
 from mlops_tasks.governance.ledger import Ledger, Wanted
 from mlops_tasks.governance.record import actor, ledger_of, witness
+from mlops_tasks.monitoring.answers import CALL, is_answered
 from mlops_tasks.monitoring.memory import ALARM, RETRAINING
 from mlops_tasks.settings.schema import Settings
 
 EVENT = "mlops.drift.alarm"
-CALL = "retraining"
 CALLED = "called"
-OLDEST = timedelta(days=1)  # an alarm that nobody heard for so long is the past
+SUPERSEDED = "superseded"
+OLDEST = timedelta(days=30)  # an alarm that nobody heard for so long is the past
 
 
 def call_for_training(settings: Settings) -> tuple[str, ...]:
-    """Send the events of all alarms that ask for a training and were not sent yet.
+    """Send the event of the newest alarm that asks for a training, if it was not sent yet.
 
-    Without a Prefect server there is no automation that could hear them: they stay unsent, and the
-    next monitor that has one sends them.
+    Alarms before it that were not sent either are superseded. Without a Prefect server there is no
+    automation that could hear it: it stays unsent, and the next monitor that has one sends it.
 
     Parameters
     ----------
@@ -39,37 +42,30 @@ def call_for_training(settings: Settings) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        What was done, a sentence for each alarm.
+        What was done, in sentences.
 
     Raises
     ------
     PlatformError
-        If the server does not take an event. The alarm is on record, and asked for again.
+        If the server does not take the event. The alarm is on record, and sent again.
     """
     ledger, model = ledger_of(settings.stack), settings.registered_model
-    said = []
-    for alarm in _unheard(ledger, model):
-        window = alarm.event.facts["window"]
-        if not os.environ.get("PREFECT_API_URL"):
-            words = shlex.join(["mlops", "train", *json.loads(alarm.event.facts["overrides"])])
-            said.append(f"no Prefect server hears it: run `{words}`")
-            continue
-        _send(settings, alarm)
-        boundary("training called")
-        ledger.append(
-            Event(
-                actor(),
-                CALL,
-                model,
-                CALLED,
-                facts={"window": window, "event": str(identity(alarm))},
-                once=f"{CALL}:{alarm.hash}",
-            )
-        )
-        said.append(f"a training was called for, because of window {window}")
-    if said:
-        witness(settings.stack)
-    return tuple(said)
+    unheard = _unheard(ledger, model)
+    if not unheard:
+        return ()
+    newest = unheard.pop()
+    facts = newest.event.facts
+    if not os.environ.get("PREFECT_API_URL"):
+        words = shlex.join(["mlops", "train", *json.loads(facts["overrides"])])
+        return (f"no Prefect server hears it: run `{words}`",)
+    # Before the newest is sent: afterwards, one of them would be the newest.
+    for alarm in unheard:
+        ledger.append(_heard(model, alarm, SUPERSEDED))
+    _send(settings, newest)
+    boundary("training called")
+    ledger.append(_heard(model, newest, CALLED))
+    witness(settings.stack)
+    return (f"a training was called for, because of window {facts['window']}",)
 
 
 def identity(alarm: Entry) -> UUID:
@@ -80,7 +76,22 @@ def identity(alarm: Entry) -> UUID:
 def _unheard(ledger: Ledger, model: str) -> list[Entry]:
     since = (datetime.now(UTC) - OLDEST).isoformat(timespec="microseconds")
     wanted = Wanted(subject=model, action=(ALARM,), outcome=RETRAINING, since=since)
-    return [each for each in ledger.entries(wanted) if not ledger.find(f"{CALL}:{each.hash}")]
+    return [
+        each
+        for each in ledger.entries(wanted)
+        if not ledger.find(f"{CALL}:{each.hash}") and not is_answered(ledger, each.hash)
+    ]
+
+
+def _heard(model: str, alarm: Entry, outcome: str) -> Event:
+    return Event(
+        actor(),
+        CALL,
+        model,
+        outcome,
+        facts={"window": alarm.event.facts["window"], "event": str(identity(alarm))},
+        once=f"{CALL}:{alarm.hash}",
+    )
 
 
 def _send(settings: Settings, alarm: Entry) -> None:
@@ -101,6 +112,7 @@ def _send(settings: Settings, alarm: Entry) -> None:
         },
         "related": [],
         "payload": {
+            "alarm": alarm.hash,
             "window": facts["window"],
             "overrides": json.loads(facts["overrides"]),
             "reason": alarm.event.reason,

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,12 @@ from mlops_tasks.artifacts import Candidate, Champion, Code, Columns, Dataset
 from mlops_tasks.boundaries import WATCHING
 from mlops_tasks.drift.verdict import DriftReport, Verdict
 from mlops_tasks.errors import PlatformError
+from mlops_tasks.governance.events import Entry
 from mlops_tasks.governance.record import ACTOR, actor, audit, ledger_of
+from mlops_tasks.monitoring.answers import claim
 from mlops_tasks.monitoring.memory import Alarm, decide, training_overrides
 from mlops_tasks.monitoring.window import Window
+from mlops_tasks.platform import retraining
 from mlops_tasks.platform.prefect_server import prefect_server
 from mlops_tasks.platform.retraining import EVENT, call_for_training
 from mlops_tasks.settings import Settings
@@ -59,6 +62,15 @@ def judged(
     found = DriftReport(window(number).name, reference, 500, (), 0.5, verdict, ("because",))
     champion = replace(CHAMPION, version=version)
     return decide(settings, champion, window(number), found, (), ["seed=1"])
+
+
+def in_days(days: int) -> type[datetime]:
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=days)
+
+    return Later
 
 
 def events(settings: Settings) -> list[tuple[str, str]]:
@@ -124,6 +136,42 @@ def test_without_a_server_the_alarm_waits(settings: Settings) -> None:
     [said] = call_for_training(settings)
     assert "mlops train seed=1" in said
     assert ("retraining", "called") not in events(settings)
+
+
+def test_of_alarms_that_nobody_heard_the_newest_is_sent(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = settings.monitoring.trigger.model_copy(update={"cool_down_hours": 0, "budget": 9})
+    often = settings.monitoring.model_copy(update={"trigger": rules})
+    settings = settings.model_copy(update={"monitoring": often})
+    for number in range(4):
+        judged(settings, number, "drift")
+    assert len(call_for_training(settings)) == 1
+    sent: list[str] = []
+
+    def send(settings: Settings, alarm: Entry) -> None:
+        sent.append(alarm.event.facts["window"])
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(PlatformError, match="does not take the alarm"):
+        call_for_training(settings)
+    monkeypatch.setattr(retraining, "_send", send)
+    monkeypatch.setattr(retraining, "datetime", in_days(31))
+    assert call_for_training(settings) == (), "the past"
+    monkeypatch.setattr(retraining, "datetime", in_days(29))
+    assert len(call_for_training(settings)) == 1
+    assert sent == [window(3).name]
+    assert events(settings).count(("retraining", "superseded")) == 2
+    assert call_for_training(settings) == ()
+
+
+def test_what_a_run_answers_is_not_sent_again(settings: Settings) -> None:
+    """Killed after it was sent and before that was recorded, hours before the next monitor."""
+    for number in range(2):
+        alarm = judged(settings, number, "drift")
+    assert len(call_for_training(settings)) == 1, "without a server, it would be"
+    claim(ledger_of(settings.stack), settings.registered_model, alarm.entry, "x", lambda _: True)
+    assert call_for_training(settings) == ()
 
 
 def test_a_training_looks_at_the_days_before_the_alarm(settings: Settings) -> None:

@@ -47,9 +47,9 @@ RIVALS = ("trivial", "linear")
 
 
 @flow(name="train", task_runner=StackRunner())
-def train(overrides: list[str] | None = None) -> Registration:
+def train(overrides: list[str] | None = None, alarm: str = "") -> Registration:
     """Train a candidate, hold it against baselines and champion, and let it in if it is better."""
-    settings = enter(ROOT, overrides)
+    settings = enter(ROOT, overrides, alarm)
     data, seed, store = settings.data, settings.seed, settings.stack.store
     contract, models = code(f"{PACKAGE}.schema:Flights"), code(f"{PACKAGE}.model:MODELS")
 
