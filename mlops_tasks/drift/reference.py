@@ -2,8 +2,8 @@
 
 Features are profiled on all rows that the model's author had, training and comparison. The score is
 profiled on the comparison rows only: on rows that a model has learned from, its scores are too sure
-of themselves, and every live window would look like drift. Where the profile is kept is the affair
-of the registry.
+of themselves, and every live window would look like drift. Where the profile is kept, and which
+columns must be left out or hashed before, is the affair of the registry.
 
 Guarantees, each held by a test: the same rows, in any order, give the same bytes
 (`documents.encode`); of the rows it keeps what `counting` says and no more, about 1 kB for each

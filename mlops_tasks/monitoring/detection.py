@@ -1,7 +1,7 @@
 """Has the champion's traffic drifted? The arithmetic is `drift`'s; here it gets its two sides.
 
 Guarantee: what cannot be looked at, because the log may not keep it or nothing was asked, is said
-to be unjudged, never to be without drift.
+to be unjudged, never to be without drift; digests are held against digests, never against values.
 """
 
 from collections.abc import Collection
@@ -18,6 +18,7 @@ from mlops_tasks.encoding import digest
 from mlops_tasks.errors import AlteredObject, StorageError
 from mlops_tasks.monitoring.traffic import features_in, read_traffic
 from mlops_tasks.monitoring.window import Window
+from mlops_tasks.registry.private_rows import are_digests, marked
 from mlops_tasks.registry.reigning import reference_of, release_of
 from mlops_tasks.settings.schema import Settings
 
@@ -52,10 +53,12 @@ def detect(settings: Settings, champion: Champion, traffic: Dataset, window: Win
     """
     release = release_of(settings.stack, settings.registered_model, champion)
     reference = reference_of(release, settings.registered_model)
-    live = features_in(read_traffic(traffic))
-    watched = within(reference, _comparable(live, settings))
+    hashed = settings.serving.log.hashed
+    live = _marked(features_in(read_traffic(traffic)), hashed)
+    watched = within(reference, _comparable(reference, live, hashed))
     found = count(live.select(watched.columns), watched)
-    domain = _separated(release.evidence, live, watched, settings.seed)
+    plain = within(watched, set(watched.columns) - set(hashed))
+    domain = _separated(release.evidence, live, plain, settings.seed)
     rules = settings.monitoring.drift
     report = compare(watched, found, rules, window=window.name, domain=domain)
     return Detected(report, watched, found)
@@ -73,9 +76,18 @@ def within(profile: Profile, names: Collection[str]) -> Profile:
     return Profile(bins, Counts(digest(bins), profile.reference.rows, tallies))
 
 
-def _comparable(live: pl.DataFrame, settings: Settings) -> set[str]:
-    """Logged as they were: a hash cannot be held against a value."""
-    return set(live.columns) - set(settings.serving.log.hashed)
+def _marked(live: pl.DataFrame, hashed: Collection[str]) -> pl.DataFrame:
+    return live.with_columns(marked(live[name]) for name in hashed if name in live.columns)
+
+
+def _comparable(reference: Profile, live: pl.DataFrame, hashed: Collection[str]) -> set[str]:
+    """Kept alike on both sides: a digest cannot be held against a value."""
+    return {
+        bins.name
+        for bins in reference.bins
+        if bins.name in live.columns
+        and (bins.name in hashed) == bool(bins.levels and are_digests(bins.levels))
+    }
 
 
 def _separated(

@@ -71,7 +71,7 @@ def write_release(settings: Settings, evidence: Evidence, folder: Path) -> None:
     package = folder / PACKAGE
     package.mkdir()
     write_mlflow_model(evidence.candidate, package / "model")
-    write_serving_files(evidence, package)
+    write_serving_files(settings, evidence, package)
     (package / EVIDENCE_FILE).write_bytes(encode(evidence))
     named = (settings.registered_model, evidence.candidate.digest[:SHORT])
     card = render_card(*named, evidence, settings.card)

@@ -21,6 +21,8 @@ from mlops_tasks.drift.profile import Profile
 from mlops_tasks.drift.reference import reference_of
 from mlops_tasks.inference import serving_form
 from mlops_tasks.inference.serving_form import ServingForm, form_of
+from mlops_tasks.registry.private_rows import columns_as_logged, rows_as_logged
+from mlops_tasks.settings.schema import Settings
 from mlops_tasks.training.model_files import read_model
 
 FORM_FILE = "serving.json"
@@ -61,13 +63,15 @@ class ServingFiles:
         return documents.decode(self.profile_content, Profile)
 
 
-def write_serving_files(evidence: Evidence, package: Path) -> None:
+def write_serving_files(settings: Settings, evidence: Evidence, package: Path) -> None:
     """Write the files of a judged model into its package.
+
+    What the prediction log may not keep is not in the profile either, see `private_rows`.
 
     Raises
     ------
     StorageError
-        If the model, its rows or its scores are gone or altered.
+        If the model, its rows, its scores or the key of digests are gone or altered.
     DataError
         If a column cannot be profiled.
     """
@@ -78,7 +82,9 @@ def write_serving_files(evidence: Evidence, package: Path) -> None:
     (package / FORM_FILE).write_bytes(serving_form.encode(form))
     if onnx is not None:
         (package / ONNX_FILE).write_bytes(onnx)
-    profile = reference_of(train, comparison, read_frame(evaluation.scores), candidate.columns)
+    columns = columns_as_logged(candidate.columns, settings)
+    learned, judged = (rows_as_logged(each, columns, settings) for each in (train, comparison))
+    profile = reference_of(learned, judged, read_frame(evaluation.scores), columns)
     (package / PROFILE_FILE).write_bytes(documents.encode(profile))
 
 

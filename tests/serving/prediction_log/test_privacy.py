@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlops_tasks.errors import SettingsError, StorageError
-from mlops_tasks.serving.prediction_log.privacy import KEY_FILE, Privacy, digest_key
+from mlops_tasks.governance.private_digests import KEY_FILE, digest_key
+from mlops_tasks.serving.prediction_log.privacy import Privacy
 from mlops_tasks.serving.prediction_log.writer import open_log
 from mlops_tasks.settings import Settings
 from mlops_tasks.settings.serving import LogSettings
