@@ -116,7 +116,7 @@ def look_through(path: Path, of: Path) -> tuple[int, tuple[str, ...]]:
     from pyarrow import ArrowException
     from pyarrow.parquet import ParquetFile
 
-    with _reading(path, of, ArrowException), ParquetFile(path, pre_buffer=False) as file:
+    with _reading(path, of, (ArrowException,)), ParquetFile(path, pre_buffer=False) as file:
         columns = tuple(pl.read_parquet_schema(path))
         rows = sum(batch.num_rows for batch in file.iter_batches(PART_ROWS))
     if rows == 0:
@@ -125,12 +125,13 @@ def look_through(path: Path, of: Path) -> tuple[int, tuple[str, ...]]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path, named: Path, *more: type[Exception]) -> Iterator[None]:
+def _reading(path: Path, named: Path, more: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     if path.stat().st_size == 0:
         raise DataError("the data file is empty (0 bytes)", where=str(named), next_step=_RESTORE)
+    expected = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
     try:
         yield
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, *more) as error:
+    except expected + more as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"the data file is not readable as {named.suffix[1:]}: {said[:300]}",
