@@ -26,7 +26,7 @@ from mlops_tasks.project.words import console
 
 SLUG = "flight-delay"
 # What would lead a step out of the demo's folder, or keep uv from writing its first lock file.
-ELSEWHERE = ("MLOPS_", "MLFLOW_", "PREFECT_", "VIRTUAL_ENV")
+ELSEWHERE: tuple[str, ...] = ("MLOPS_", "MLFLOW_", "PREFECT_", "VIRTUAL_ENV")
 ELSEWHERE += ("UV_PROJECT", "UV_WORKING_DIR", "UV_LOCKED", "UV_FROZEN")
 REFUSED = 3
 NEXT_MONTH = ("data.window.start=2013-07-01", "data.window.end=2013-08-01")
