@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE, CachePolicy
 from mlops_tasks.data import contracts, splits, versions
 from mlops_tasks.evaluation import backtest_windows, comparison, gate
 from mlops_tasks.evaluation import evaluate as evaluation
-from mlops_tasks.monitoring import assessment, detection, memory, publication, traffic
+from mlops_tasks.monitoring import assessment, detection, late, memory, publication, traffic
 from mlops_tasks.platform import presentation, retraining
 from mlops_tasks.platform.caching import ArtifactSerializer, ByContent, CachedTask
 from mlops_tasks.platform.progress import on_completion, on_running
@@ -90,6 +90,7 @@ try_parameters = _live(worker.try_parameters, "try parameters")
 record_backtest = _live(backtests.record_backtest, "backtest")
 
 reigning_champion = _live(reigning.reigning_champion, "champion")
+answering_champion = _live(late.answering_champion, "champion")
 gather = _live(traffic.gather, "traffic")
 detect = _live(detection.detect, "drift")
 assess = _live(assessment.assess, "performance")

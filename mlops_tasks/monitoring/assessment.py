@@ -12,6 +12,7 @@ from mlops_tasks.errors import AlteredObject, DataError, StorageError
 from mlops_tasks.evaluation.slices import cuts_of
 from mlops_tasks.inference.features import features_of
 from mlops_tasks.monitoring.estimation import Estimate, calibrate, estimate
+from mlops_tasks.monitoring.late import labels_digest
 from mlops_tasks.monitoring.performance import Performance, realised
 from mlops_tasks.monitoring.skew import skew
 from mlops_tasks.monitoring.skew_report import SkewReport
@@ -26,7 +27,7 @@ from mlops_tasks.settings.schema import Settings
 class Health:
     """What is known about a window's predictions. `estimated` is None where nothing can be said.
 
-    `judged` is how the champion did when it was let in.
+    `judged` is how the champion did when it was let in, `labels` names the labels that had come.
     """
 
     realised: Performance
@@ -34,6 +35,7 @@ class Health:
     skew: SkewReport
     judged: Evaluation
     unestimated_because: str = ""
+    labels: str = ""
 
 
 def assess(settings: Settings, champion: Champion, traffic: Dataset, window: Window) -> Health:
@@ -81,7 +83,7 @@ def assess(settings: Settings, champion: Champion, traffic: Dataset, window: Win
     )
     hashed, seed = settings.serving.log.hashed, settings.seed
     skewed = skew(candidate, features, rows, seed=seed, hashed=hashed)
-    return Health(found, expected, skewed, evidence.evaluation, why)
+    return Health(found, expected, skewed, evidence.evaluation, why, labels_digest(rows))
 
 
 def _cuts(judged: Evaluation, slices: tuple[str, ...]) -> dict[str, tuple[float, ...]] | None:

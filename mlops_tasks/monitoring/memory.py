@@ -3,8 +3,9 @@
 The trigger is a function of its history, and the history is on record: nothing else is kept.
 
 Guarantees, each held by a test: a window is on record once, with the verdict that it got first;
-judging it again, after a crash or by another process, gives the same decision and asks for no
-second training.
+judging it again, after a crash, by another process or when its labels have come, gives the same
+decision and asks for no second training; windows count in the order of their ends, whenever they
+are judged.
 """
 
 import json
@@ -82,24 +83,28 @@ def decide(
     with lease(ledger, f"monitoring:{model}"):
         seen = _observed(ledger.append(_judged(model, champion, window, drift)))
         boundary("window recorded")
-        state = remembered(ledger, model, rules, leave_out=window.name)
-        _, decision = step(state, seen, rules)
-        entry = ""
-        if decision.alarm:
-            outcome = RETRAINING if decision.retrain else HELD_BACK
-            rung = ledger.append(_rung(model, window, outcome, decision.reasons, words))
-            boundary("alarm recorded")
-            entry = rung.hash
+        reasons: tuple[str, ...] = ()
+        rung = ledger.find(_bell(model, window))
+        if rung is None:
+            state = remembered(ledger, model, rules, leave_out=window.name)
+            _, decision = step(state, seen, rules)
+            reasons = decision.reasons
+            if decision.alarm:
+                outcome = RETRAINING if decision.retrain else HELD_BACK
+                rung = ledger.append(_rung(model, window, outcome, reasons, words))
+                boundary("alarm recorded")
     witness(settings.stack)
-    return Alarm(
-        model,
-        window.name,
-        seen.verdict,
-        decision.alarm,
-        decision.retrain,
-        decision.reasons,
-        words if decision.retrain else (),
-        entry,
+    found = Alarm(model, window.name, seen.verdict, False, False, reasons)
+    return found if rung is None else _as_rung(found, rung)
+
+
+def _as_rung(alarm: Alarm, rung: Entry) -> Alarm:
+    """As the record says, whether it was made now or when the window was judged first."""
+    retrain = rung.event.outcome == RETRAINING
+    words = tuple(json.loads(rung.event.facts["overrides"])) if retrain else ()
+    reasons = tuple(rung.event.reason.split("; "))
+    return replace(
+        alarm, rang=True, retrain=retrain, reasons=reasons, overrides=words, entry=rung.hash
     )
 
 
@@ -175,8 +180,13 @@ def _rung(
             "end": window.end.isoformat(),
             "overrides": json.dumps(list(overrides)),
         },
-        once=f"{ALARM}:{model}:{window.name}",
+        once=_bell(model, window),
     )
+
+
+def _bell(model: str, window: Window) -> str:
+    """A window rings once."""
+    return f"{ALARM}:{model}:{window.name}"
 
 
 def _observed(entry: Entry) -> Observation:

@@ -1,10 +1,12 @@
 """What becomes of a judged window: a page, figures in MLflow, and gauges for Prometheus.
 
 Guarantees, each held by a test: a window is published once, however often it is written; the gauges
-are those of the newest window, in a file that a server of the model shows as it is.
+are those of the newest window, whatever is published after it, in a file that a server of the model
+shows as it is.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from mlops_tasks.artifacts import Champion, Dataset, Interval
 from mlops_tasks.drift import documents
@@ -17,7 +19,7 @@ from mlops_tasks.monitoring.page import Watched, render_window
 from mlops_tasks.monitoring.plots import Moment
 from mlops_tasks.monitoring.trigger import Decision
 from mlops_tasks.monitoring.window import Window
-from mlops_tasks.registry.windows import WindowRun, log_window, recent_windows
+from mlops_tasks.registry.windows import LABELS_TAG, WindowRun, log_window, recent_windows
 from mlops_tasks.serving.gauges import write_gauges
 from mlops_tasks.settings.schema import Settings
 
@@ -71,7 +73,12 @@ def publish(
     )
     now = _now(window, health, settings)
     recent = recent_windows(settings, SHOWN_WINDOWS)
-    earlier = [each for each in recent if each.window != window.name]
+    ends = [datetime.fromisoformat(each.end) for each in recent]
+    before = [
+        _moment(each, settings)
+        for each, end in zip(recent, ends, strict=True)
+        if end <= window.end and each.window != window.name
+    ]
     page = render_window(
         Watched(
             model=model,
@@ -88,7 +95,7 @@ def publish(
             unestimated_because=health.unestimated_because,
             skew=health.skew,
             decision=Decision(window.name, alarm.rang, alarm.retrain, alarm.reasons),
-            history=(*(_moment(each, settings) for each in earlier), now),
+            history=(*before, now),
             next_step="; ".join(called),
         )
     )
@@ -104,9 +111,11 @@ def publish(
             "mlops.verdict": report.verdict,
             "mlops.traffic_digest": traffic.digest,
             "mlops.alarm": str(alarm.rang).lower(),
+            LABELS_TAG: health.labels,
         },
     )
-    write_gauges(settings, model, metrics)
+    if all(end <= window.end for end in ends):
+        write_gauges(settings, model, metrics)
     figures = {"realised": now.realised, "estimated": now.estimated}
     return WindowReport(
         model,

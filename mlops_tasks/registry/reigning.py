@@ -29,6 +29,22 @@ def reigning_champion(settings: Settings) -> Champion:
     return champion
 
 
+def version_of(stack: StackSettings, model: str, number: int) -> Champion:
+    """A version that is or was champion, verified.
+
+    Raises
+    ------
+    RegistryError
+        If there is no such version.
+    AlteredObject
+        If it is not, in every byte, what was registered.
+    """
+    client = connect(stack)
+    with talking(stack):
+        release = open_release(client, stack, by_number(client, model, number))
+    return Champion(release.version, release.run_id, release.evidence.candidate)
+
+
 def release_of(stack: StackSettings, model: str, champion: Champion) -> Release:
     """The verified release of a version: its evidence, and what was sealed with it.
 

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 WINDOW_TAG = "mlops.window"
 VERSION_TAG = "mlops.version"
 END_TAG = "mlops.window_end"
+LABELS_TAG = "mlops.labels"
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRun:
-    """A window as it was recorded. `metrics` has what was measured then."""
+    """A window as it was recorded. `metrics` has what was measured then, `labels` names those."""
 
     run_id: str
     window: str
@@ -32,6 +33,7 @@ class WindowRun:
     version: str
     metrics: dict[str, float]
     artifact_uri: str
+    labels: str = ""
 
 
 def log_window(
@@ -64,7 +66,7 @@ def log_window(
     RegistryError
         If MLflow refuses or does not answer.
     """
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, RunTag
 
     stack, client = settings.stack, connect(settings.stack)
     names = {WINDOW_TAG: window, VERSION_TAG: str(version), END_TAG: end, **tags}
@@ -77,10 +79,12 @@ def log_window(
             )
         now = int(time.time() * 1000)
         found = [Metric(name, value, now, 0) for name, value in metrics.items()]
-        client.log_batch(run.info.run_id, metrics=found)
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         client.log_artifacts(run.info.run_id, folder)
+        # Last: tags say what the figures and the page are of.
+        said = [RunTag(name, text) for name, text in names.items()]
+        client.log_batch(run.info.run_id, metrics=found, tags=said)
         client.set_terminated(run.info.run_id, "FINISHED")
         return _recorded(client.get_run(run.info.run_id))
 
@@ -120,4 +124,5 @@ def _recorded(run: "Run") -> WindowRun:
         tags.get(VERSION_TAG, ""),
         dict(run.data.metrics),
         str(run.info.artifact_uri),
+        tags.get(LABELS_TAG, ""),
     )

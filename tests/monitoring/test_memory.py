@@ -101,6 +101,27 @@ def test_judging_again_changes_nothing(settings: Settings) -> None:
     assert changed.verdict == "drift", "a window has the verdict that it got first"
 
 
+def test_an_older_window_that_rang_is_told_as_it_was(settings: Settings) -> None:
+    """Judged again, for labels have come: the alarm stands, and those after it do not change."""
+    judged(settings, 0, "drift")
+    rung = judged(settings, 1, "drift")
+    held = judged(settings, 2, "drift")
+    before = events(settings)
+    assert judged(settings, 1, "drift") == rung
+    assert judged(settings, 2, "drift") == held
+    assert events(settings) == before
+
+
+def test_windows_count_in_the_order_of_time(settings: Settings) -> None:
+    """A window that was left out and is judged later stands where it belongs."""
+    judged(settings, 0, "drift")
+    judged(settings, 3, "no drift")
+    assert not judged(settings, 1, "drift").rang, "it is the past"
+    assert not judged(settings, 2, "no drift").rang
+    assert not judged(settings, 4, "drift").rang, "1 of the last 3, not 2 of the last judged"
+    assert judged(settings, 5, "drift").rang
+
+
 def test_another_reference_begins_anew(settings: Settings) -> None:
     judged(settings, 0, "drift", reference="old")
     assert not judged(settings, 1, "drift", reference="new", version=2).rang

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mlops_tasks.artifacts import Dataset, Registration
 from mlops_tasks.evaluation.backtest import Backtest
+from mlops_tasks.monitoring.late import late_windows
 from mlops_tasks.monitoring.publication import WindowReport
 from mlops_tasks.monitoring.window import window_of
 from mlops_tasks.platform.approval_wait import wait_for_approval
@@ -14,6 +15,7 @@ from mlops_tasks.references import code
 from mlops_tasks.settings import ModelSettings
 from mlops_tasks.tasks import (
     admit,
+    answering_champion,
     assess,
     call_for_training,
     compare,
@@ -139,8 +141,8 @@ def monitor(
 ) -> WindowReport:
     """Hold a window of live traffic against what the champion learned; call for a retraining."""
     settings = enter(ROOT, overrides)
-    champion = reigning_champion(settings)
     window = window_of(settings.monitoring.window_hours, start, end)
+    champion = answering_champion(settings, window)
 
     traffic = gather(settings, champion, window)
     drift = detect(settings, champion, traffic, window)
@@ -149,4 +151,6 @@ def monitor(
     called = call_for_training(settings)
     report = publish(settings, champion, window, traffic, drift, health, alarm, called)
     show(report)
+    for late in late_windows(settings, window):
+        monitor(overrides, *late)
     return report
