@@ -1,10 +1,11 @@
 """The primary metric on parts of the comparison set: where is the model worse than it looks?"""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from mlops_tasks.artifacts import SliceScore
 from mlops_tasks.evaluation.bootstrap import intervals
@@ -43,30 +44,35 @@ def slice_scores(
         Where numbers are cut, see `cuts_of`: other rows in the same slices. Those of `frame` if
         they are not given.
     """
-    cuts = cuts_of(frame, columns) if cuts is None else cuts
     found = []
+    for column, level, member in slices_of(frame, columns, cuts):
+        part = intervals(
+            (metric,),
+            target[member],
+            score[member],
+            samples=SLICE_SAMPLES,
+            confidence=confidence,
+            seed=seed,
+        )
+        found.append(
+            SliceScore(
+                column, level, int(member.sum()), int(np.sum(target[member])), part.get(metric)
+            )
+        )
+    return tuple(found)
+
+
+def slices_of(
+    frame: pl.DataFrame,
+    columns: tuple[str, ...],
+    cuts: Mapping[str, tuple[float, ...]] | None = None,
+) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    """Each slice, see `slice_scores`: column, level, and which rows are in it, shape `(rows,)`."""
+    cuts = cuts_of(frame, columns) if cuts is None else cuts
     for column in columns:
         levels = _levels(frame[column], cuts.get(column, ()))
         for level in levels.unique().sort().to_list():
-            member = (levels == level).to_numpy()
-            part = intervals(
-                (metric,),
-                target[member],
-                score[member],
-                samples=SLICE_SAMPLES,
-                confidence=confidence,
-                seed=seed,
-            )
-            found.append(
-                SliceScore(
-                    column,
-                    level,
-                    int(member.sum()),
-                    int(np.sum(target[member])),
-                    part.get(metric),
-                )
-            )
-    return tuple(found)
+            yield column, level, (levels == level).to_numpy()
 
 
 def cuts_of(frame: pl.DataFrame, columns: tuple[str, ...]) -> dict[str, tuple[float, ...]]:

@@ -10,64 +10,32 @@ is not, and no score can tell: only labels can, so realised figures always go fi
 such a drift: an estimate in winter from a comparison set in spring may be off by more than its
 interval.
 
+On a slice it is assumed, too, that a score means there what it means on all rows: a model that is
+too sure of itself on one level only is not found out before the labels come.
+
 Guarantees, each held by a test: the estimate is the mean over labels drawn from the calibrated
 scores; on real rows without concept drift the interval holds the realised figure about as often as
-it says; a wrong calibration of the model is put right; the same seed gives the same estimate.
+it says; a wrong calibration of the model is put right; the same seed gives the same estimate; a
+slice of fewer than `LEAST_SLICE` rows is named, without a figure.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
-from mlops_tasks.artifacts import Interval
+from mlops_tasks.artifacts import Interval, SliceScore
 from mlops_tasks.errors import DataError
 from mlops_tasks.evaluation.bootstrap import BATCH_CELLS, MINIMUM_DEFINED
-from mlops_tasks.evaluation.evaluate import as_arrays
 from mlops_tasks.evaluation.metrics import METRICS, Array
+from mlops_tasks.evaluation.slices import SLICE_SAMPLES, slices_of
+from mlops_tasks.monitoring.calibration import Calibration
 from mlops_tasks.settings.schema import EvaluationSettings
 
 ESTIMABLE = ("roc_auc", "average_precision", "accuracy", "log_loss", "brier_score")
-MOST_BINS, LEAST_PER_BIN = 20, 50
-LEAST_REFERENCE = 200
-CERTAIN = 0.01
 MOST_ROWS = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What scores meant on the comparison set, in bins of about as many rows each.
-
-    `centres` are mean scores, ascending; shape `(bins,)` all. Between centres, the difference of
-    observed rate and score is interpolated; beyond the first and last it stays the same.
-    """
-
-    centres: tuple[float, ...]
-    rows: tuple[int, ...]
-    positives: tuple[int, ...]
-    low: float
-    high: float
-
-    @property
-    def offsets(self) -> Array:
-        """Observed rate minus mean score of each bin, shape `(bins,)`."""
-        found: Array = np.array(self.positives) / np.array(self.rows) - np.array(self.centres)
-        return found
-
-    def probabilities(self, score: Array, offsets: Array) -> Array:
-        """Chance of a positive label for each score, shape `(rows,)`, for given offsets."""
-        return np.clip(score + np.interp(score, self.centres, offsets), 0.0, 1.0)
-
-    def drawn_offsets(self, generator: np.random.Generator) -> Array:
-        """Offsets as they might have come out: rates drawn from their posterior in each bin.
-
-        A beta posterior whose prior has weight one and the mean score for its mean, kept off 0 and
-        1: a bin in which nothing happened is not taken for one in which nothing can.
-        """
-        rows, positives, centres = (np.array(x) for x in (self.rows, self.positives, self.centres))
-        prior = np.clip(centres, CERTAIN, 1 - CERTAIN)
-        rates = generator.beta(positives + prior, rows - positives + (1 - prior))
-        return np.asarray(rates - centres, dtype=np.float64)
+LEAST_SLICE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +44,7 @@ class Estimate:
 
     `rows` were predicted, `measured` were used. `positive_rate` is the expected share of positive
     labels. `outside` is the share of rows with a score that the comparison set never had: there,
-    the calibration is a guess.
+    the calibration is a guess. `slices` have the primary metric, and expected positives.
     """
 
     window: str
@@ -87,49 +55,11 @@ class Estimate:
     positive_rate: Interval | None = None
     outside: float = 0.0
     metrics: tuple[tuple[str, Interval], ...] = ()
+    slices: tuple[SliceScore, ...] = ()
 
     def metric(self, name: str) -> Interval | None:
         """One metric with its interval; None where it cannot be estimated."""
         return dict(self.metrics).get(name)
-
-
-def calibrate(reference: pl.DataFrame, target: str) -> Calibration:
-    """Learn what the scores meant on the comparison set.
-
-    Parameters
-    ----------
-    reference
-        The frame of `Evaluation.scores`: one row per comparison row, with target and score.
-    target
-        Name of the target.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than 200 rows, or one class only.
-    """
-    outcome, score = as_arrays(reference, target)
-    if len(score) < LEAST_REFERENCE or len(np.unique(outcome)) < 2:
-        raise DataError(
-            f"scores cannot be calibrated on {len(score)} comparison rows with "
-            f"{int(outcome.sum())} positives",
-            where="Evaluation.scores",
-            next_step=f"use a comparison set of at least {LEAST_REFERENCE} rows with both classes",
-        )
-    order = np.argsort(score, kind="stable")
-    ordered = score[order]
-    bins = min(MOST_BINS, len(score) // LEAST_PER_BIN)
-    places = np.arange(1, bins) * len(score) // bins
-    # A score belongs to one bin: rows that tie are not torn apart.
-    starts = np.unique(np.r_[0, np.searchsorted(ordered, ordered[places], side="left")])
-    rows = np.diff(np.r_[starts, len(score)])
-    return Calibration(
-        tuple((np.add.reduceat(ordered, starts) / rows).tolist()),
-        tuple(rows.tolist()),
-        tuple(np.add.reduceat(outcome[order], starts).astype(int).tolist()),
-        float(ordered[0]),
-        float(ordered[-1]),
-    )
 
 
 def estimate(
@@ -139,6 +69,8 @@ def estimate(
     *,
     seed: int,
     window: str = "",
+    sliced: pl.DataFrame | None = None,
+    cuts: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Estimate:
     """Estimate the metrics of a window from its scores.
 
@@ -152,11 +84,15 @@ def estimate(
     scores
         Of the window's rows, in [0, 1], with or without labels.
     settings
-        Number of resamples and confidence.
+        Number of resamples and confidence, primary metric.
     seed
         Of the resampling.
     window
         What the window is called.
+    sliced
+        The columns to slice by, row by row as `scores`; none if not given.
+    cuts
+        Where slices cut numbers, see `slices.cuts_of`.
 
     Raises
     ------
@@ -170,14 +106,15 @@ def estimate(
             where=scores.name,
             next_step="estimate rows of a model that answers with a probability",
         )
-    rows = len(score)
+    rows, parts = len(score), pl.DataFrame() if sliced is None else sliced
     if rows > MOST_ROWS:
-        score = np.random.default_rng(seed).choice(score, MOST_ROWS, replace=False)
+        used = np.random.default_rng(seed).choice(rows, MOST_ROWS, replace=False)
+        score, parts = score[used], parts[used] if parts.width else parts
     if not rows:
         return Estimate(window, 0, 0, sum(calibration.rows), settings.primary)
+    samples, tails = settings.bootstrap_samples, _tails(settings)
     chance = calibration.probabilities(score, calibration.offsets)
-    draws = _draws(calibration, score, samples=settings.bootstrap_samples, seed=seed)
-    tails = ((1 - settings.confidence) / 2, (1 + settings.confidence) / 2)
+    draws = _draws(calibration, score, ESTIMABLE, samples=samples, seed=seed)
     expected = {
         name: _interval(_expected(name, score, chance), draws[name], tails) for name in ESTIMABLE
     }
@@ -190,7 +127,32 @@ def estimate(
         positive_rate=_interval(float(chance.mean()), draws["positive_rate"], tails),
         outside=float(np.mean((score < calibration.low) | (score > calibration.high))),
         metrics=tuple((name, found) for name, found in expected.items() if found is not None),
+        slices=_sliced(calibration, score, parts, cuts, settings, seed),
     )
+
+
+def _sliced(
+    calibration: Calibration,
+    score: Array,
+    parts: pl.DataFrame,
+    cuts: Mapping[str, tuple[float, ...]] | None,
+    settings: EvaluationSettings,
+    seed: int,
+) -> tuple[SliceScore, ...]:
+    """The primary metric on each slice; no figure where it cannot be estimated."""
+    name, found = settings.primary, []
+    for column, level, member in slices_of(parts, tuple(parts.columns), cuts):
+        own, expected = score[member], None
+        chance = calibration.probabilities(own, calibration.offsets)
+        if name in ESTIMABLE and len(own) >= LEAST_SLICE:
+            draws = _draws(calibration, own, (name,), samples=SLICE_SAMPLES, seed=seed)
+            expected = _interval(_expected(name, own, chance), draws[name], _tails(settings))
+        found.append(SliceScore(column, level, len(own), round(float(chance.sum())), expected))
+    return tuple(found)
+
+
+def _tails(settings: EvaluationSettings) -> tuple[float, float]:
+    return (1 - settings.confidence) / 2, (1 + settings.confidence) / 2
 
 
 def _expected(name: str, score: Array, chance: Array) -> float:
@@ -198,9 +160,11 @@ def _expected(name: str, score: Array, chance: Array) -> float:
     return float(_on_counts(name, score, chance[None], (1 - chance)[None])[0])
 
 
-def _draws(calibration: Calibration, score: Array, *, samples: int, seed: int) -> dict[str, Array]:
+def _draws(
+    calibration: Calibration, score: Array, names: tuple[str, ...], *, samples: int, seed: int
+) -> dict[str, Array]:
     """Each metric and the positive rate in each resample, shape `(samples,)`."""
-    found: dict[str, list[Array]] = {name: [] for name in (*ESTIMABLE, "positive_rate")}
+    found: dict[str, list[Array]] = {name: [] for name in (*names, "positive_rate")}
     batch = max(1, BATCH_CELLS // len(score))
     for start in range(0, samples, batch):
         pairs = [
@@ -208,7 +172,7 @@ def _draws(calibration: Calibration, score: Array, *, samples: int, seed: int) -
             for index in range(start, min(start + batch, samples))
         ]
         positive, negative = (np.stack(side) for side in zip(*pairs, strict=True))
-        for name in ESTIMABLE:
+        for name in names:
             found[name].append(_on_counts(name, score, positive, negative))
         found["positive_rate"].append(positive.sum(axis=1) / len(score))
     return {name: np.concatenate(parts) for name, parts in found.items()}

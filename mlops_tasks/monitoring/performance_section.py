@@ -11,7 +11,7 @@ from mlops_tasks.evaluation.charts import interval_text, shorten
 from mlops_tasks.evaluation.metrics import METRICS
 from mlops_tasks.evaluation.page import Html, element, note, section, table
 from mlops_tasks.evaluation.report import worst_first
-from mlops_tasks.monitoring.estimation import Estimate
+from mlops_tasks.monitoring.estimation import LEAST_SLICE, Estimate
 from mlops_tasks.monitoring.performance import Performance
 
 MOST_SLICES = 40
@@ -35,7 +35,7 @@ def performance_sections(
     return [
         section("Performance", *_performance(done, expected, why_not, trained)),
         section("Calibration", *_calibration(done)),
-        section("Slices", *_slices(done)),
+        section("Slices", *_slices(done, expected)),
     ]
 
 
@@ -119,26 +119,38 @@ def _calibration(done: Performance) -> list[Html]:
     return [note(text), charts.calibration_chart(done.calibration)]
 
 
-def _slices(done: Performance) -> list[Html]:
+def _slices(done: Performance, expected: Estimate | None) -> list[Html]:
     parts: list[Html] = []
     if done.slices:
-        ordered = worst_first(done.slices, done.primary)
-        shown, cut = ordered[:MOST_SLICES], len(ordered) - MOST_SLICES
-        overall = done.metric(done.primary)
         text = f"{done.primary}, worst first; the dashed line is the score on all labelled rows."
-        text += f" {cut} more slices are left out." if cut > 0 else ""
-        rows = [(_slice(item), item.score) for item in shown]
-        title = f"{done.primary} on {len(shown)} slices, worst first"
-        reference = overall.value if overall else None
-        parts = [note(text), charts.interval_chart(title, rows, reference=reference)]
+        parts += _chart(text, "realised", done.slices, done.metric(done.primary), done.primary)
     elif not done.judged:
         parts = [note(f"Slices were not measured: {done.summary}.")]
     else:
         parts = [note("No slices were asked for.")]
+    if expected is not None and expected.slices:
+        text = (
+            f"Estimated {done.primary}, worst first, if a score means on a slice what it means on "
+            f"all rows; slices of fewer than {LEAST_SLICE} rows have no figure."
+        )
+        overall = expected.metric(done.primary)
+        parts += _chart(text, "estimated", expected.slices, overall, done.primary)
     if done.unmeasured_slices:
         names = ", ".join(shorten(name, LONGEST_NAME) for name in done.unmeasured_slices)
         parts.append(note(f"Not in the log, so not measured: {names}."))
     return parts
+
+
+def _chart(
+    text: str, kind: str, slices: tuple[SliceScore, ...], overall: Interval | None, primary: str
+) -> list[Html]:
+    ordered = worst_first(slices, primary)
+    shown, cut = ordered[:MOST_SLICES], len(ordered) - MOST_SLICES
+    text += f" {cut} more slices are left out." if cut > 0 else ""
+    rows = [(_slice(item), item.score) for item in shown]
+    title = f"{kind} {primary} on {len(shown)} slices, worst first"
+    reference = overall.value if overall else None
+    return [note(text), charts.interval_chart(title, rows, reference=reference)]
 
 
 def _slice(item: SliceScore) -> str:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from mlops_tasks.errors import DataError
 from mlops_tasks.evaluation.metrics import Array, point
+from mlops_tasks.evaluation.slices import SLICE_SAMPLES, cuts_of, slices_of
 from mlops_tasks.monitoring import estimation
-from mlops_tasks.monitoring.estimation import ESTIMABLE, Calibration, calibrate, estimate
+from mlops_tasks.monitoring.calibration import Calibration, calibrate
+from mlops_tasks.monitoring.estimation import ESTIMABLE, LEAST_SLICE, estimate
 from tests.monitoring.live import MEASURE, Live, learn
 
 
@@ -132,6 +134,46 @@ def test_on_real_flights_the_interval_holds_the_realised_figure(live: Live) -> N
     assert all(17 <= found <= 20 for found in hits(live, windows).values())
 
 
+def test_on_slices_it_is_the_estimate_of_their_rows(live: Live) -> None:
+    """The same slices as training, and most of their intervals hold what turned out."""
+    meaning, names = calibrate(live.scores, "late"), MEASURE.slices
+    cuts, hit, told = cuts_of(live.unseen, names), 0, 0
+    for start in range(0, 8_000, 2_000):
+        window = live.unseen[start : start + 2_000]
+        score, sliced = live.log(window)["score"], window.select(names)
+        found = estimate(meaning, score, MEASURE, seed=1, sliced=sliced, cuts=cuts).slices
+        assert {each.column for each in found} == set(names)
+        members = slices_of(sliced, names, cuts)
+        for each, (column, level, member) in zip(found, members, strict=True):
+            assert (each.column, each.level, each.rows) == (column, level, member.sum())
+            if each.rows < LEAST_SLICE:
+                assert each.score is None, "a figure of so few rows says nothing"
+                continue
+            alone = MEASURE.model_copy(update={"bootstrap_samples": SLICE_SAMPLES})
+            own = estimate(meaning, score.filter(pl.Series(member)), alone, seed=1)
+            assert each.score == own.metric("roc_auc")
+            target = window["late"].filter(pl.Series(member)).cast(pl.Float64).to_numpy()
+            truth = point("roc_auc", target, score.filter(pl.Series(member)).to_numpy())
+            if each.score is not None and not np.isnan(truth):
+                told += 1
+                hit += each.score.low <= truth <= each.score.high
+    assert told > 40
+    assert hit >= 0.85 * told, (hit, told)
+
+
+def test_a_slice_of_few_rows_is_named_without_a_figure() -> None:
+    rows = 2 * LEAST_SLICE - 1
+    score = pl.Series("score", simulated(rows, 6)[0])
+    level = ["enough"] * LEAST_SLICE + ["few"] * (rows - LEAST_SLICE)
+    sliced = pl.DataFrame({"level": level})
+    enough, few = estimate(calibrated(), score, MEASURE, seed=1, sliced=sliced).slices
+    assert (enough.level, few.level, few.rows) == ("enough", "few", LEAST_SLICE - 1)
+    assert few.score is None
+    assert enough.score is not None
+    assert enough.score.low < enough.score.value < enough.score.high
+    assert estimate(calibrated(), score, MEASURE, seed=1).slices == ()
+
+
 def test_other_flights_than_before_are_allowed(live: Live) -> None:
     """Mostly those that left late: twice as many arrive late, and scores are twice as high."""
     kept = np.random.default_rng(0).uniform(size=live.unseen.height) < 0.2
@@ -203,8 +245,13 @@ def test_scores_that_the_comparison_set_never_had_are_counted() -> None:
 def test_no_more_rows_are_used_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     score = pl.Series("score", simulated(900, 6)[0])
     monkeypatch.setattr(estimation, "MOST_ROWS", 300)
-    found = estimate(calibrated(), score, MEASURE, seed=1)
+    sliced = pl.DataFrame({"high": score > 0.5})
+    found = estimate(calibrated(), score, MEASURE, seed=1, sliced=sliced)
     assert (found.rows, found.measured) == (900, 300)
+    assert sum(each.rows for each in found.slices) == 300
+    low, high = found.slices
+    assert low.positives < low.rows / 2
+    assert high.positives > high.rows / 2, "the rows that were drawn, with their own slices"
 
 
 def test_a_window_without_rows_has_no_figures() -> None:

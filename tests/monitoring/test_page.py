@@ -16,8 +16,9 @@ from mlops_tasks.artifacts import Interval
 from mlops_tasks.drift.profile import Counts, Profile, count, profile_of
 from mlops_tasks.drift.verdict import ColumnDrift, DriftReport, compare
 from mlops_tasks.encoding import canonical, digest
+from mlops_tasks.monitoring.calibration import calibrate
 from mlops_tasks.monitoring.drift_section import MOST_COLUMNS
-from mlops_tasks.monitoring.estimation import calibrate, estimate
+from mlops_tasks.monitoring.estimation import LEAST_SLICE, estimate
 from mlops_tasks.monitoring.figures import metrics_of, strength
 from mlops_tasks.monitoring.page import Watched, render_window
 from mlops_tasks.monitoring.performance import realised
@@ -46,7 +47,9 @@ def window(live: Live) -> Watched:
     counts = count(plain, live.profile)
     drift = compare(live.profile, counts, RULES, window="2013-07")
     done = realised(rows, MEASURE, minimum_labels=200, seed=1, window="2013-07")
-    expected = estimate(calibrate(live.scores, "late"), rows["score"], MEASURE, seed=1)
+    sliced = flights.select(MEASURE.slices)
+    meaning = calibrate(live.scores, "late")
+    expected = estimate(meaning, rows["score"], MEASURE, seed=1, sliced=sliced)
     return Watched(
         model="flight-delay",
         version=3,
@@ -218,6 +221,19 @@ def test_what_is_not_known_is_said(window: Watched, live: Live) -> None:
         "no earlier windows",
     ):
         assert sentence in text
+
+
+def test_slices_are_estimated_until_the_labels_come(window: Watched) -> None:
+    assert window.estimate is not None
+    none = replace(window.performance, labelled=0, measured=0, metrics=(), slices=())
+    text = Reader(render_window(replace(window, performance=none))).text
+    assert f"estimated roc_auc on {len(window.estimate.slices)} slices" in text
+    assert f"fewer than {LEAST_SLICE} rows" in text
+    for each in window.estimate.slices:
+        assert f"{each.column} = {each.level} ({each.rows:,})" in text
+    both = Reader(render_window(window)).text
+    assert f"realised roc_auc on {len(window.performance.slices)} slices" in both
+    assert "estimated roc_auc on" in both
 
 
 @pytest.mark.parametrize(
