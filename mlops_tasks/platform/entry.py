@@ -9,7 +9,6 @@ from mlops_tasks.platform.answering import answer
 from mlops_tasks.platform.closed import require_closed_api
 from mlops_tasks.platform.deployments import checkout
 from mlops_tasks.registry.client import reach
-from mlops_tasks.registry.head_start import head_start
 from mlops_tasks.settings import Settings
 from mlops_tasks.settings.compose import compose
 
@@ -49,7 +48,6 @@ def enter(root: Path, overrides: Sequence[str] | None = None, alarm: str = "") -
     residency.enter(settings)
     if alarm:
         answer(settings, alarm)
-    head_start(settings.stack)
     return settings
 
 

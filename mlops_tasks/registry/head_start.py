@@ -9,6 +9,7 @@ each other might see half of it.
 """
 
 import contextlib
+import functools
 import importlib
 import threading
 
@@ -26,10 +27,15 @@ def head_start(stack: StackSettings) -> threading.Thread:
     Returns
     -------
     Thread
-        Which does it, and does not keep the process alive.
+        Which does it, once in a process, and does not keep the process alive.
     """
+    return _begun(() if is_server(stack.tracking_uri) else LOCAL_STORE)
+
+
+@functools.cache
+def _begun(of_store: tuple[str, ...]) -> threading.Thread:
     _import(COMMON)
-    names = RECORDING + (() if is_server(stack.tracking_uri) else LOCAL_STORE)
+    names = RECORDING + of_store
     thread = threading.Thread(target=_import, args=(names,), name="head start", daemon=True)
     thread.start()
     return thread
