@@ -69,7 +69,7 @@ def test_the_pages_run_from_top_to_bottom_one_after_the_other(
     assert "flight-delay version 1 is champion" in done.stderr
     assert "refused" in done.stderr
     assert (tmp_path / "flight-delay" / "july.parquet").is_file()
-    assert "14 passed" in done.stdout
+    assert "23 passed" in done.stdout
 
     told = " ".join(done.stderr.split())
     assert "flight-delay.prod version 1: champion" in told
