@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 from prefect import Task
 from prefect.cache_policies import NO_CACHE, CachePolicy
 
-from mlops_tasks.data import contracts, splits, versions
+from mlops_tasks.data import admission, contracts, splits, versions
 from mlops_tasks.evaluation import backtest_windows, comparison, gate
 from mlops_tasks.evaluation import evaluate as evaluation
 from mlops_tasks.monitoring import assessment, detection, late, memory, publication, traffic
@@ -71,7 +71,7 @@ def _live(function: Callable[P, R], name: str) -> Task[P, R]:
 
 snapshot = _cached(versions.snapshot, "snapshot", BY_FILE_STATE)
 validate = _cached(contracts.validate, "validate", BY_CONTENT)
-admit = _cached(contracts.admit, "admit", BY_CONTENT)
+admit = _cached(admission.admit, "admit", BY_CONTENT)
 split = _cached(splits.split, "split", BY_CONTENT)
 fit = _cached(training.fit, "fit", BY_CONTENT, run_name="fit {model.name}", alone=True)
 evaluate = _cached(evaluation.evaluate, "evaluate", BY_CONTENT, alone=True)

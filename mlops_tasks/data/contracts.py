@@ -1,5 +1,8 @@
 """Holding rows to the project's contract (a `dataframely.Schema`), with a bounded account.
 
+Rows to learn from are held in memory, as they are when a model is fitted; `admission` is for rows
+to be scored, of which there may be more.
+
 Whether there are too many bad rows is decided by `max_bad_fraction`; bad rows below that are put
 aside, counted, and never trained on. Nothing here changes a value.
 
@@ -8,7 +11,6 @@ Others neither dilute the share of bad rows nor add to it. A row without a time,
 still to come, counts: nobody can say that it is outside.
 """
 
-import copy
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -20,11 +22,11 @@ from mlops_tasks.data.frames import read_frame, write_frame
 from mlops_tasks.data.violations import (
     LONGEST_NAMED,
     MAX_EXAMPLES,
+    Account,
     check_columns,
     divide,
     in_terms_of,
     numbered,
-    schema_of,
     too_many,
 )
 from mlops_tasks.errors import ContractBroken, ProjectError
@@ -68,65 +70,17 @@ def validate(
     schema = load_contract(contract)
     columns_of(schema, data)
     where = f"{data.path} against {contract.reference}"
-    kept, bad_rows = _admit(raw, schema, data, where, now)
-    _learnable(kept, data, where)
-    return _keep(kept, raw, store, bad_rows)
-
-
-def admit(
-    raw: Dataset, contract: Code, data: DataSettings, *, store: str, now: datetime | None = None
-) -> Dataset:
-    """Keep the rows of the window that can be scored: as `validate`, but labels may be missing.
-
-    Raises
-    ------
-    ContractBroken
-        If a column other than the target is missing or has the wrong type, if more rows of the
-        window are bad than is tolerated, or if no rows are left.
-    """
-    schema = load_contract(contract)
-    columns_of(schema, data)
-    schema = _unlabelled(schema, data.target, data.target in raw.columns)
-    where = f"{data.path} against {contract.reference}"
-    kept, bad_rows = _admit(raw, schema, data, where, now)
-    _not_empty(kept, where)
-    return _keep(kept, raw, store, bad_rows)
-
-
-def _admit(
-    raw: Dataset,
-    schema: type["dy.Schema"],
-    data: DataSettings,
-    where: str,
-    now: datetime | None,
-) -> tuple[pl.DataFrame, int]:
-    """The good rows of the window in order, and the number of bad ones."""
-    frame = read_frame(raw)
-    check_columns(schema, frame, where)
     now = now or datetime.now(UTC).replace(tzinfo=None)
-    rows = numbered(frame.select(list(schema.columns()))).filter(perhaps_within(frame, data, now))
+    frame = read_frame(raw)
+    check_columns(schema, frame.schema, frame.height, where)
+    rows = perhaps_within(numbered(frame.select(list(schema.columns()))), data, now)
     good, bad = divide(schema, rows, data.time, now)
     if bad.height > data.max_bad_fraction * rows.height:
-        raise too_many(bad, rows.height, data.max_bad_fraction, where)
-    return within(good.sort(_order(schema, data)), data), bad.height
-
-
-def _keep(frame: pl.DataFrame, raw: Dataset, store: str, bad_rows: int) -> Dataset:
-    done = write_frame(frame, store, regions=raw.regions, dvc_rev=raw.dvc_rev)
-    return replace(done, quarantined_rows=bad_rows)
-
-
-def _unlabelled(schema: type["dy.Schema"], target: str, some: bool) -> type["dy.Schema"]:
-    """A contract whose target may be null, or where there is none: the columns without it.
-
-    Without the target, rules over several columns do not apply.
-    """
-    if some:
-        label = copy.copy(schema.columns()[target])
-        label.nullable = True
-        return schema_of("SomeLabels", {target: label}, schema)
-    kept = {name: column for name, column in schema.columns().items() if name != target}
-    return schema_of("Unlabelled", kept)
+        raise too_many(Account.of(rows.height, bad), data.max_bad_fraction, where)
+    kept = within(good.sort(_order(schema, data)), data)
+    _learnable(kept, data, where)
+    done = write_frame(kept, store, regions=raw.regions, dvc_rev=raw.dvc_rev)
+    return replace(done, quarantined_rows=bad.height)
 
 
 def load_contract(contract: Code) -> type["dy.Schema"]:
@@ -195,26 +149,29 @@ def columns_of(schema: type["dy.Schema"], data: DataSettings) -> Columns:
 
 def within(frame: pl.DataFrame, data: DataSettings) -> pl.DataFrame:
     """The rows inside the window of the settings."""
-    return frame.filter(_inside(frame, data))
+    inside = _inside(frame, data)
+    return frame.filter(inside) if inside else frame
 
 
-def perhaps_within(frame: pl.DataFrame, data: DataSettings, now: datetime) -> pl.Expr:
+def perhaps_within(frame: pl.DataFrame, data: DataSettings, now: datetime) -> pl.DataFrame:
     """The rows inside the window, and those whose time is missing or cannot be."""
-    inside = _inside(frame, data).fill_null(True)
-    if data.time is None:
-        return inside
-    return inside | (pl.col(data.time) > in_terms_of(frame[data.time], now)).fill_null(True)
+    inside = _inside(frame, data)
+    if data.time is None or not inside:
+        return frame
+    future = pl.col(data.time) > in_terms_of(frame[data.time], now)
+    return frame.filter((pl.all_horizontal(inside) | future).fill_null(True))
 
 
-def _inside(frame: pl.DataFrame, data: DataSettings) -> pl.Expr:
-    inside = pl.lit(True)
+def _inside(frame: pl.DataFrame, data: DataSettings) -> list[pl.Expr]:
+    """What must hold for a row of the window; nothing where there is no limit."""
+    conditions: list[pl.Expr] = []
     if data.time is not None:
         time, times = pl.col(data.time), frame[data.time]
         if data.window.start is not None:
-            inside &= time >= in_terms_of(times, data.window.start)
+            conditions.append(time >= in_terms_of(times, data.window.start))
         if data.window.end is not None:
-            inside &= time < in_terms_of(times, data.window.end)
-    return inside
+            conditions.append(time < in_terms_of(times, data.window.end))
+    return conditions
 
 
 def _order(schema: type["dy.Schema"], data: DataSettings) -> list[str]:
@@ -226,7 +183,7 @@ def _learnable(frame: pl.DataFrame, data: DataSettings, where: str) -> None:
         shown = what[:LONGEST_NAMED]
         return ContractBroken(shown, where=where, next_step=next_step, rows=frame.height)
 
-    _not_empty(frame, where)
+    refuse_empty(frame.height, where)
     name, target = data.target, frame[data.target].drop_nulls()
     if target.is_empty():
         raise refuse(f"target {name!r} has no values", "check how the data was made")
@@ -250,8 +207,9 @@ def _learnable(frame: pl.DataFrame, data: DataSettings, where: str) -> None:
             )
 
 
-def _not_empty(frame: pl.DataFrame, where: str) -> None:
-    if frame.is_empty():
+def refuse_empty(rows: int, where: str) -> None:
+    """Raise `ContractBroken` where no rows are left."""
+    if rows == 0:
         raise ContractBroken(
             "no rows are left in the window", where=where, next_step="widen `data.window`"
         )

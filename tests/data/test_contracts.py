@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 
 from mlops_tasks.artifacts import Code, Dataset
-from mlops_tasks.data.contracts import admit, columns_of, validate
+from mlops_tasks.data.admission import admit
+from mlops_tasks.data.contracts import columns_of, validate
 from mlops_tasks.data.frames import look_through, read_file, read_frame, write_frame
 from mlops_tasks.data.violations import BROKEN, MAX_EXAMPLES, ROW, divide, numbered
 from mlops_tasks.errors import AlteredObject, ContractBroken, DataError, ProjectError, StorageError

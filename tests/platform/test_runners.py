@@ -85,7 +85,7 @@ def test_what_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.Monke
 
 def test_a_function_takes_its_run_along(tmp_path: Path) -> None:
     settings, rows = settings_in(tmp_path), rows_in(tmp_path)
-    step = Travelling(tasks.contracts.admit)
+    step = Travelling(tasks.admission.admit)
     apart(lambda: residency.enter(settings))
     with pytest.raises(ResidencyRefused, match="nobody has entered"):
         pickle.loads(cloudpickle.dumps(step))(rows, None, None, store="")
