@@ -5,6 +5,12 @@ a metric, slice, size or comparison that the policy asks for and that is missing
 number, refuses; a comparison counts if it is in the primary metric and the only one with its rival;
 a rival that was trained on comparison rows, or that might have been, refuses; all reasons are
 given, not the first.
+
+The two baselines must be beaten, each strictly. The base rate beyond doubt: the whole interval of
+the gain lies above zero. The linear model in the point estimate, for a better one that is hard to
+tell from it may still be wanted; a tie passes only for the linear baseline itself, the very same
+model file, so that a project may propose a plain logistic regression. A tuned one must beat it like
+any other.
 """
 
 from collections import Counter
@@ -60,7 +66,7 @@ def judge(
         *_slices(evaluation, policy),
         *_limits(candidate, evaluation, policy),
         _beats_trivial(rivals.get("trivial")),
-        _holds_against_linear(rivals.get("linear")),
+        _beats_linear(rivals.get("linear"), candidate),
     ]
     if champion_digest not in (None, candidate.digest):
         checks += _against_champion(rivals.get("champion"), champion_digest, policy)
@@ -167,13 +173,15 @@ def _beats_trivial(rival: Comparison | None) -> Check:
     return Check(name, passed, f"gain over always saying the base rate: {_text(rival)}")
 
 
-def _holds_against_linear(rival: Comparison | None) -> Check:
-    """A tie passes, so that a linear model may be proposed; a complex one must earn its keep."""
-    name = "no worse than a linear model"
+def _beats_linear(rival: Comparison | None, candidate: Candidate) -> Check:
+    name = "beats the linear baseline, or is it"
     if rival is None:
         return Check(name, False, "there is not one comparison with a linear model")
-    passed = _finite(rival.gain) and rival.gain.value >= 0
-    return Check(name, passed, f"gain over logistic regression: {_text(rival)}")
+    itself = rival.rival_digest == candidate.digest
+    tie = rival.gain.value == 0
+    passed = _finite(rival.gain) and (rival.gain.value > 0 or (tie and itself))
+    remark = "" if not tie else "; it is that model itself" if itself else "; a tie is no gain"
+    return Check(name, passed, f"gain over logistic regression: {_text(rival)}{remark}")
 
 
 def _against_champion(

@@ -102,7 +102,7 @@ def test_full_evidence_is_accepted() -> None:
         "latency",
         "size",
         "beats the base rate",
-        "no worse than a linear model",
+        "beats the linear baseline, or is it",
         "champion has not seen the comparison set",
         "not inferior to the champion",
     ]
@@ -114,7 +114,7 @@ def without(*names: str) -> dict[str, Any]:
 
 NO_METRICS = replace(EVALUATION, metrics={})
 UNDEFINED = SliceScore("carrier", "AA", 700, 0, None)
-NO_RIVAL = ["beats the base rate", "no worse than a linear model", "champion"]
+NO_RIVAL = ["beats the base rate", "beats the linear baseline, or is it", "champion"]
 REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no primary metric": (
         {"evaluation": NO_METRICS, "policy": changed_policy(thresholds={})},
@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["primary metric", "slices", *NO_RIVAL],
     ),
     "no trivial": (without("trivial"), ["beats the base rate"]),
-    "no linear": (without("linear"), ["no worse than a linear model"]),
+    "no linear": (without("linear"), ["beats the linear baseline, or is it"]),
     "no champion": (without("champion"), ["champion"]),
     "no comparison at all": (
         {"comparisons": ()},
@@ -211,7 +211,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
             "threshold log_loss",
             "slice carrier=AA",
             "beats the base rate",
-            "no worse than a linear model",
+            "beats the linear baseline, or is it",
             "not inferior to the champion",
         ],
     ),
@@ -225,7 +225,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         [
             "beats the base rate",
-            "no worse than a linear model",
+            "beats the linear baseline, or is it",
             "not inferior to the champion",
         ],
     ),
@@ -245,7 +245,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "worse than a linear model": (
         {"comparisons": changed_rival("linear", gain=Interval(-0.0001, -0.01, 0.01))},
-        ["no worse than a linear model"],
+        ["beats the linear baseline, or is it"],
     ),
     "perhaps inferior to the champion": (
         {"comparisons": changed_rival("champion", gain=Interval(0.01, -0.003, 0.02))},
@@ -270,7 +270,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
             "slice carrier=AA",
             "latency",
             "beats the base rate",
-            "no worse than a linear model",
+            "beats the linear baseline, or is it",
             "not inferior to the champion",
         ],
     ),
@@ -322,7 +322,7 @@ def test_all_reasons_are_given_not_the_first() -> None:
         "latency",
         "size",
         "beats the base rate",
-        "no worse than a linear model",
+        "beats the linear baseline, or is it",
         "champion",
     ]
     assert len(decision.reasons) == 13
@@ -340,8 +340,34 @@ def test_edges_are_on_the_accepted_side() -> None:
         maximum_size_mib=3.0,
     )
     tie = Interval(0.0, -0.002, 0.002)
-    rivals = (RIVALS[0], replace(RIVALS[1], gain=tie), replace(RIVALS[2], gain=tie))
+    rivals = (RIVALS[0], RIVALS[1], replace(RIVALS[2], gain=tie))
     assert decide(comparisons=rivals, policy=policy).accepted
+
+
+@pytest.mark.parametrize(
+    ("value", "other", "itself"), [(-1e-9, False, False), (0.0, False, True), (1e-9, True, True)]
+)
+def test_the_linear_baseline_is_beaten_unless_it_is_the_candidate(
+    value: float, other: bool, itself: bool
+) -> None:
+    """Below, at and above a tie."""
+    gain = Interval(value, value - 0.01, value + 0.01)
+    for rival_digest, accepted in (("l" * 64, other), (MODEL.digest, itself)):
+        decision = decide(comparisons=changed_rival("linear", gain=gain, rival_digest=rival_digest))
+        assert decision.accepted == accepted
+        assert failed(decision) == ([] if accepted else ["beats the linear baseline, or is it"])
+    if not value:
+        (reason,) = decide(comparisons=changed_rival("linear", gain=gain)).reasons
+        assert reason.endswith("a tie is no gain")
+
+
+@pytest.mark.parametrize(("low", "accepted"), [(-1e-9, False), (0.0, False), (1e-9, True)])
+def test_the_base_rate_is_beaten_beyond_doubt(low: float, accepted: bool) -> None:
+    """Below, at and above a tie of the lower end; to be the base rate itself is no help."""
+    for rival_digest in ("t" * 64, MODEL.digest):
+        gain = Interval(0.02, low, 0.03)
+        rivals = changed_rival("trivial", gain=gain, rival_digest=rival_digest)
+        assert decide(comparisons=rivals).accepted == accepted
 
 
 def test_without_a_champion_or_as_champion_no_comparison_with_it_is_asked_for() -> None:
@@ -396,7 +422,7 @@ COMPARISONS = st.lists(
     st.builds(
         Comparison,
         st.sampled_from(["trivial", "linear", "champion"]),
-        st.sampled_from(["x" * 64, "y" * 64]),
+        st.sampled_from(["x" * 64, "y" * 64, MODEL.digest]),
         st.sampled_from([*["roc_auc"] * 5, "accuracy"]),
         st.just(0.5),
         INTERVALS,
@@ -501,7 +527,9 @@ def reference(
     linear = [each for each in comparisons if each.rival == "linear"]
     if len(trivial) != 1 or not trivial[0].gain.low > 0:
         return False
-    if len(linear) != 1 or not linear[0].gain.value >= 0:
+    if len(linear) != 1 or linear[0].gain.value < 0:
+        return False
+    if linear[0].gain.value == 0 and linear[0].rival_digest != MODEL.digest:
         return False
     if not all(number(end) for rival, end in gains if rival in ("trivial", "linear")):
         return False
