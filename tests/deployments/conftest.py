@@ -139,6 +139,12 @@ def reigns(ours: Generated) -> list[dict[str, Any]]:
     return found
 
 
+def recorded(ours: Generated, action: str) -> list[str]:
+    """The outcomes of an action in the ledger, in order."""
+    found = ours.run("mlops", "audit", "log", "--action", action, "--json").stdout
+    return [json.loads(line)["event"]["outcome"] for line in found.splitlines()]
+
+
 @pytest.fixture(scope="module")
 def ours(project: Generated, tmp_path_factory: pytest.TempPathFactory) -> Generated:
     """A copy of the project whose deployments clone a repository, on a pool of its own."""

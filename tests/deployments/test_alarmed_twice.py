@@ -1,6 +1,5 @@
 """One alarm, and two events that Prefect takes for different ones: one training works."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,16 @@ import pytest
 
 from tests.conftest import Generated
 from tests.deployments import alarming
-from tests.deployments.conftest import asked, deployments, reigns, state, states, until, worker
+from tests.deployments.conftest import (
+    asked,
+    deployments,
+    recorded,
+    reigns,
+    state,
+    states,
+    until,
+    worker,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ENDED = ("Completed", "Answered", "Failed", "Crashed")
@@ -25,11 +33,6 @@ def trainings(ours: Generated) -> list[dict[str, Any]]:
     flow = {"id": {"any_": [deployments(ours)["train/flight-delay"]["id"]]}}
     found = asked(ours, "flow_runs/filter", deployments=flow, sort="EXPECTED_START_TIME_ASC")
     return [each for each in found if each["parameters"].get("alarm")]
-
-
-def recorded(ours: Generated, action: str) -> list[str]:
-    found = ours.run("mlops", "audit", "log", "--action", action, "--json").stdout
-    return [json.loads(line)["event"]["outcome"] for line in found.splitlines()]
 
 
 def test_one_training_works_and_the_other_ends(ours: Generated, tmp_path: Path) -> None:
