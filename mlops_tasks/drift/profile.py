@@ -3,8 +3,8 @@
 A `Profile` is made once, of the rows a model was trained on, and stored with the model. A window of
 live rows is counted in the profile's bins (`count`); windows counted on different machines or days
 are put together (`merge`). Profiles of different columns, also of different rows, are put side by
-side (`beside`). Two profiles are not merged: bins are quantiles of all rows, and no two sets of them give
-those back. Whether a window differs from the reference is the affair of `verdict`.
+side (`beside`). Two profiles are not merged: bins are quantiles of all rows, and no two sets of
+them give those back. Whether a window differs from the reference is the affair of `verdict`.
 
 Guarantees, each held by a test: merging the counts of two windows equals counting their
 concatenation; the profile counted on its own frame finds its own counts; JSON gives back an equal
