@@ -61,7 +61,8 @@ def score(
     where = running.find(project)
     words.heading(f"score {' '.join(overrides or [])}".strip())
     result = running.run_flow(where, "score", overrides or [], fresh=False, verbose=verbose)
-    words.scores(result, running.target_of(where, overrides or []), out)
+    settings = running.settings_of(where, overrides or [])
+    words.scores(result, settings.data.target, settings.evaluation.primary, out)
     if as_json:
         words.as_json(result)
 

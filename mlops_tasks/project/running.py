@@ -58,11 +58,6 @@ def placed_settings_of(project: Project, overrides: Sequence[str]) -> Settings:
     return settings
 
 
-def target_of(project: Project, overrides: Sequence[str]) -> str:
-    """The name of the column that the project predicts."""
-    return settings_of(project, overrides).data.target
-
-
 def run_flow(
     project: Project,
     name: str,

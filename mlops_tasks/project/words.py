@@ -5,6 +5,7 @@ or output as `cli` promises: JSON alone goes to standard output when it is asked
 """
 
 import contextlib
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,7 +54,7 @@ def registration(result: "Registration") -> None:
     console.print(f"  report: {escape(result.report_uri)}", highlight=False, soft_wrap=True)
 
 
-def scores(result: "Dataset", target: str, out: Path | None) -> None:
+def scores(result: "Dataset", target: str, primary: str, out: Path | None) -> None:
     """Show the first scores, how good they are where labels are known, and where all are."""
     import polars as pl
 
@@ -71,8 +72,9 @@ def scores(result: "Dataset", target: str, out: Path | None) -> None:
     console.print(table)
     line = f"{frame.height} rows scored by version {frame['model_version'][0]}"
     if target in frame.columns and (labelled := frame.drop_nulls(target)).height:
-        value = point("roc_auc", *as_arrays(labelled, target))
-        line += f"; {labelled.height} have a label: roc_auc {value:.4f}, "
+        value = point(primary, *as_arrays(labelled, target))
+        told = "is not defined" if math.isnan(value) else f"{value:.4f}"
+        line += f"; {labelled.height} have a label: {primary} {told}, "
         rates = labelled.select(pl.col(target).mean(), pl.col("score").mean()).row(0)
         line += "positive {:.1%}, predicted {:.1%}".format(*rates)
     console.print(line, highlight=False)

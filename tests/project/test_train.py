@@ -174,12 +174,13 @@ def test_the_champion_scores_the_next_month(
 
     out = tmp_path / "july.parquet"
     july = ["data.window.start=2013-07-01", "data.window.end=2013-08-01"]
-    done = trained.run("mlops", "score", *july, "--out", str(out))
+    measured = "evaluation.primary=average_precision"
+    done = trained.run("mlops", "score", *july, measured, "--out", str(out))
     scored = pl.read_parquet(out)
     assert scored.height == 2080
     assert scored["score"].is_between(0, 1).all()
     assert scored["model_version"].n_unique() == 1
-    assert "2080 have a label: roc_auc 0.8" in done.stderr.replace("\n", " ")
+    assert "2080 have a label: average_precision 0." in done.stderr.replace("\n", " ")
 
 
 def test_every_choice_of_the_configuration_composes(trained: Generated) -> None:
