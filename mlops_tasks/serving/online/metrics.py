@@ -15,6 +15,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from mlops_tasks.serving.online.outages import Cause
 from mlops_tasks.serving.traffic.shadow import Counts
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -37,6 +38,9 @@ class Metrics:
         self._rows = Counter("mlops_rows", "Rows that were scored", ["version", "role"], **ours)
         self._loads = Counter(
             "mlops_model_loads", "Versions that were loaded, or refused", ["outcome"], **ours
+        )
+        self._failures = Counter(
+            "mlops_model_failures", "Requests on which a model broke", ["version"], **ours
         )
         self._model = Gauge(
             "mlops_model_info",
@@ -78,9 +82,13 @@ class Metrics:
         self._model.clear()
         self._model.labels(model, str(version), digest, predictor).set(1)
 
-    def refused(self) -> None:
+    def refused(self, cause: Cause) -> None:
         """A version did not load."""
-        self._loads.labels("refused").inc()
+        self._loads.labels("refused" if cause == "version" else cause).inc()
+
+    def broken(self, version: int) -> None:
+        """A model broke on a request."""
+        self._failures.labels(str(version)).inc()
 
     def page(self, shadow: Counts | None = None) -> bytes:
         """All of it in Prometheus' text format; `shadow` is what became of its requests."""

@@ -16,10 +16,14 @@ class Options:
         How often alias and traffic are looked at.
     retry_seconds
         How long a version that does not load is left alone; doubled each time, at most an hour.
+    outage_seconds
+        The same where a store, the registry or the ledger was out of reach; always this long.
     max_body_bytes, max_rows
         What one request may bring.
     body_seconds, predict_seconds
         How long the body may take to arrive, and an answer to be computed.
+    max_connections
+        How many may be open at once; requests of more are refused.
     shadow_seconds, shadow_waiting
         How old a request may be when a shadow has answered it, and how many may wait for it.
     version
@@ -32,10 +36,12 @@ class Options:
     keys: Path | None = None
     poll_seconds: float = 2.0
     retry_seconds: float = 30.0
+    outage_seconds: float = 10.0
     max_body_bytes: int = 2 << 20
     max_rows: int = 1000
     body_seconds: float = 10.0
     predict_seconds: float = 10.0
+    max_connections: int = 1000
     shadow_seconds: float = 5.0
     shadow_waiting: int = 200
     version: int | None = None

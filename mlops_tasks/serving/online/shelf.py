@@ -3,8 +3,9 @@
 Which of them answers is the affair of `slot`.
 
 Guarantees, each held by a test: a version that does not load is an event in the ledger, written
-once for each role, and is tried again after pauses that double; a version is given out only after
-the ledger knows; one that asks for other columns than the champion never stands beside it.
+once for each role and cause, and is tried again after pauses that double; one that was out of reach
+is tried again after `outage_seconds`, however often; a version is given out only after the ledger
+knows; one that asks for other columns than the champion never stands beside it.
 """
 
 import logging
@@ -19,6 +20,7 @@ from mlops_tasks.governance.record import actor, record
 from mlops_tasks.serving.online.loading import Served, load_version
 from mlops_tasks.serving.online.metrics import Metrics
 from mlops_tasks.serving.online.options import Options
+from mlops_tasks.serving.online.outages import Cause, cause_at
 from mlops_tasks.serving.prediction_log.records import Role
 from mlops_tasks.serving.prediction_log.writer import PredictionLog
 from mlops_tasks.settings.schema import StackSettings
@@ -38,6 +40,8 @@ _Key = tuple[str, str]
 class _Refusal:
     again_at: float
     pause: float
+    cause: Cause
+    told: frozenset[Cause] = frozenset()
 
 
 class Shelf:
@@ -105,7 +109,8 @@ class Shelf:
             if self._known.get(key) != role:
                 self._on_record(version, role, "switched", served.digest, instead_of)
         except Exception as error:  # a model can fail in any way; the others must go on
-            self._refuse(version, role, instead_of, error)
+            cause = cause_at(client, str(version.run_id), error)
+            self._refuse(version, role, instead_of, error, cause)
             return None
         self._loaded[key], self._known[key] = served, role
         self._refused.pop((key, role), None)
@@ -123,22 +128,32 @@ class Shelf:
         role: Role,
         instead_of: Served | None,
         error: Exception,
+        cause: Cause,
     ) -> None:
         key = _key(version)
         reason = error.what if isinstance(error, MlopsError) else type(error).__name__
-        self._metrics.refused()
-        told = (
-            None if isinstance(error, MlopsError) else error
-        )  # a stack of our own refusals tells nobody anything
-        _log.error("version %s does not load as %s: %s", key[0], role, reason, exc_info=told)
+        self._metrics.refused(cause)
+        # A stack of our own refusals tells nobody anything.
+        stack = None if isinstance(error, MlopsError) else error
+        how = "does not load" if cause == "version" else "is out of reach"
+        _log.error("version %s %s as %s: %s", key[0], how, role, reason, exc_info=stack)
         before = self._refused.get((key, role))
-        pause = min(before.pause * 2, LONGEST_PAUSE) if before else self._options.retry_seconds
-        if before is None:
+        pause = self._pause(cause, before)
+        told = before.told if before else frozenset()
+        if cause not in told:
             try:
-                self._on_record(version, role, "refused", "", instead_of, reason)
+                self._on_record(version, role, "refused", "", instead_of, reason, cause)
+                told |= {cause}
             except LedgerError as silence:
                 _log.error("and the ledger cannot be told: %s", silence.what)
-        self._refused[key, role] = _Refusal(time.monotonic() + pause, pause)
+        self._refused[key, role] = _Refusal(time.monotonic() + pause, pause, cause, told)
+
+    def _pause(self, cause: Cause, before: _Refusal | None) -> float:
+        if cause == "outage":
+            return self._options.outage_seconds
+        if before is None or before.cause == "outage":
+            return self._options.retry_seconds
+        return min(before.pause * 2, LONGEST_PAUSE)
 
     def _on_record(
         self,
@@ -148,6 +163,7 @@ class Shelf:
         digest: str,
         instead_of: Served | None,
         reason: str = "",
+        cause: Cause | None = None,
     ) -> None:
         event = Event(
             actor(),
@@ -161,6 +177,7 @@ class Shelf:
                 "run_id": str(version.run_id),
                 "role": role,
                 "from": str(instead_of.version) if instead_of else "",
+                **({"cause": cause} if cause else {}),
             },
         )
         record(self._stack, event)
