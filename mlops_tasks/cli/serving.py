@@ -30,6 +30,19 @@ def serve(
     canary: Annotated[
         bool, typer.Option(help="Answer a canary's share here too; not where a cluster splits.")
     ] = True,
+    max_rows: Annotated[int, typer.Option(min=1, help="The most rows of one request.")] = 1000,
+    max_bytes: Annotated[
+        int, typer.Option(min=1, help="The largest body of a request, in bytes.")
+    ] = 2 << 20,
+    body_seconds: Annotated[
+        float, typer.Option(min=0.001, help="How long a body may take to arrive, in seconds.")
+    ] = 10.0,
+    predict_seconds: Annotated[
+        float, typer.Option(min=0.001, help="How long a model may take over one, in seconds.")
+    ] = 10.0,
+    max_connections: Annotated[
+        int, typer.Option(min=1, help="The most connections that are open at once.")
+    ] = 1000,
     keys: KeyFile = None,
     overrides: Set = None,
     project: ProjectFolder = Path(),
@@ -47,7 +60,16 @@ def serve(
     try:
         serve(
             settings,
-            Options(keys=keys, version=version, canary=canary),
+            Options(
+                keys=keys,
+                version=version,
+                canary=canary,
+                max_rows=max_rows,
+                max_body_bytes=max_bytes,
+                body_seconds=body_seconds,
+                predict_seconds=predict_seconds,
+                max_connections=max_connections,
+            ),
             host=host,
             port=port,
             listening=_listening,

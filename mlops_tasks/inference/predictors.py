@@ -2,7 +2,9 @@
 
 Whether a model may be served by ONNX Runtime is `conversion`'s affair.
 
-Guarantee: `OnnxPredictor` never answers with what is not a number: it asks the model itself.
+Guarantees, each held by a test: `OnnxPredictor` never answers with what is not a number, and where
+ONNX Runtime breaks it does not either: it asks the model itself; what a model says to a value that
+it cannot take is a `ValueError`, whatever library said it.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,8 @@ from mlops_tasks.inference.features import Feature, Row
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
+# How libraries refuse a value; anything else is a model that is broken.
+REFUSALS = (ArithmeticError, pl.exceptions.InvalidOperationError, pl.exceptions.ComputeError)
 QUICK_ROWS = 200
 INPUT = "rows"
 
@@ -64,7 +68,10 @@ class NativePredictor:
         frame = pl.DataFrame([pl.Series(each.name, values, each.dtype) for each, values in columns])
         # Requests run side by side: threads inside each would wait for one another.
         with self._threads.limit(limits=1):
-            found: list[float] = self._estimator.predict_proba(frame)[:, 1].tolist()
+            try:
+                found: list[float] = self._estimator.predict_proba(frame)[:, 1].tolist()
+            except REFUSALS as error:
+                raise ValueError(f"the model refuses a value: {type(error).__name__}") from error
         return found
 
     def quick(self, rows: int) -> bool:
@@ -114,7 +121,10 @@ class OnnxPredictor:
             feed = {name: numbers[:, i : i + 1] for i, name in enumerate(self._columns)}
             for place, name in enumerate(self._texts, count):
                 feed[name] = np.array([[row[place]] for row in rows], dtype=object)
-        found = self._session.run(["probabilities"], feed)[0][:, 1]
+        try:
+            found = self._session.run(["probabilities"], feed)[0][:, 1]
+        except Exception:  # what it throws has no common base
+            return self._native.scores(rows)
         if not np.isfinite(found).all():
             return self._native.scores(rows)
         scores: list[float] = found.tolist()

@@ -1,14 +1,16 @@
 """One request from rows to an answer that is on record.
 
+How long scoring may take is the affair of `scoring`.
+
 Guarantees, each held by a test: a request is decoded, scored and signed by one and the same
-version; scoring that takes too long is given up, and the other requests do not wait for it; an
-answer that could not be logged is not given.
+version; a value that the model refuses is the client's fault (422), a model that breaks is not: a
+500 that is JSON and counted, and the next request is answered; an answer that could not be logged
+is not given.
 """
 
 import asyncio
 import logging
 import math
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +21,10 @@ from mlops_tasks.errors import MlopsError
 from mlops_tasks.evaluation.metrics import THRESHOLD
 from mlops_tasks.inference.features import Row
 from mlops_tasks.serving.online.loading import Served
+from mlops_tasks.serving.online.metrics import Metrics
 from mlops_tasks.serving.online.options import Options
 from mlops_tasks.serving.online.problems import RequestRefused
+from mlops_tasks.serving.online.scoring import Scoring
 from mlops_tasks.serving.online.standing import Standing
 from mlops_tasks.serving.prediction_log.records import Answered, Role
 from mlops_tasks.serving.prediction_log.writer import PredictionLog
@@ -33,8 +37,8 @@ class Answers:
 
     Parameters
     ----------
-    options
-        How long scoring may take.
+    options, metrics
+        How long scoring may take, and where a model that breaks is counted.
     region
         Where this server is; stands in every record.
     log
@@ -44,19 +48,25 @@ class Answers:
     """
 
     def __init__(
-        self, options: Options, region: str, log: PredictionLog, *, waits_for_disk: bool
+        self,
+        options: Options,
+        metrics: Metrics,
+        region: str,
+        log: PredictionLog,
+        *,
+        waits_for_disk: bool,
     ) -> None:
-        self._options = options
+        self._metrics = metrics
         self._region = region
         self._log = log
         self._waits_for_disk = waits_for_disk
-        self._scoring = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="scores")
+        self._scoring = Scoring(options.predict_seconds)
         # Many wait for the same call to the disk.
         self._logging = ThreadPoolExecutor(32, thread_name_prefix="logs")
 
     def close(self) -> None:
         """Give up what is still being scored."""
-        self._scoring.shutdown(wait=False, cancel_futures=True)
+        self._scoring.close()
         self._logging.shutdown(wait=True)
 
     async def answer(
@@ -78,7 +88,7 @@ class Answers:
         Raises
         ------
         RequestRefused
-            If the body does not fit the model, or the model or the log gave no answer in time.
+            If the body does not fit the model, the model breaks, or model or log take too long.
         """
         began = time.perf_counter()
         rows = served.schema.rows(body)
@@ -108,16 +118,25 @@ class Answers:
             if predictor.quick(len(rows)):
                 scores = predictor.scores(rows)
             else:
-                async with asyncio.timeout(self._options.predict_seconds):
-                    scores = await _run(self._scoring, predictor.scores, rows)
-        except TimeoutError as error:
-            raise RequestRefused(503, "too_slow", "the answer took too long") from error
+                scores = await self._scoring.scores(predictor, rows)
+        except RequestRefused:
+            raise
         except ValueError as error:
             raise RequestRefused(422, "refused", "the model refuses a value") from error
+        except Exception as error:
+            raise self._broken(served, type(error).__name__) from error
+        if len(scores) != len(rows):
+            raise self._broken(served, f"{len(scores)} scores for {len(rows)} rows")
         for place, score in enumerate(scores):
             if not math.isfinite(score):
                 raise RequestRefused(422, "no_score", "the model has no score for it", row=place)
         return scores
+
+    def _broken(self, served: Served, how: str) -> RequestRefused:
+        """No value of a row gets into the log: not what the model said, only what kind it was."""
+        self._metrics.broken(served.version)
+        _log.error("version %s breaks: %s", served.version, how)
+        return RequestRefused(500, "model_failed", "the model failed; the server's log says more")
 
     async def _on_record(self, answered: Answered) -> None:
         try:

@@ -7,8 +7,9 @@
     GET  /healthz       the process runs                              open
     GET  /readyz        there is a champion and it answers            open
 
-Guarantees, each held by a test: what a client sends is never answered with a 500; every refusal is
-JSON; without a file of keys only a local stack is served, to everybody until there is one.
+Guarantees, each held by a test: what a client sends is never answered with a 500, a model that
+breaks is; every refusal is JSON; without a file of keys only a local stack is served, to everybody
+until there is one.
 """
 
 import contextlib
@@ -124,6 +125,7 @@ class Application:
         slot = Slot(settings.stack, settings.registered_model, options, metrics, log)
         answers = Answers(
             options,
+            metrics,
             observed_region(settings.stack),
             log,
             waits_for_disk=not settings.serving.log.sync_seconds,

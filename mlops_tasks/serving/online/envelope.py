@@ -14,8 +14,11 @@ import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from starlette.responses import Response
+
 from mlops_tasks.serving.online.loading import Served
 from mlops_tasks.serving.online.metrics import Metrics
+from mlops_tasks.serving.online.problems import RequestRefused
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -24,6 +27,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = "mlops.request_id"
 SERVED = "mlops.served"
+CROWDED = "mlops.crowded"
+ALIVE = "/healthz"  # a server with much to do is not to be killed for it
 GONE = 499  # nobody waited for the answer
 _PLAIN = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _ALWAYS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
@@ -69,6 +74,11 @@ class Envelope:
             await send(message)
 
         try:
+            if scope.get(CROWDED) and scope["path"] != ALIVE:
+                body = RequestRefused(503, "crowded", "too many connections").body(request_id)
+                headers = {"retry-after": "1", "connection": "close"}
+                await Response(body, 503, headers, "application/json")(scope, receive, signed)
+                return
             await self._app(scope, receive, signed)
         finally:
             self._metrics.answered(scope["path"], status, time.perf_counter() - started)

@@ -15,7 +15,8 @@ PROBLEMS = {
     "413": "The body is too large",
     "415": "The body is declared as something other than JSON",
     "422": "The rows do not fit the model; `field` and `row` say where",
-    "503": "There is no champion yet, it took too long, or the answer could not be logged",
+    "500": "The model failed",
+    "503": "There is no champion yet, it took too long, too many ask, or it could not be logged",
 }
 ANYWHERE = ("401", "403")
 

@@ -1,9 +1,11 @@
-"""How long a connection may take over the head of a request, and how large that may be.
+"""How long a connection may take over the head of a request, how large that may be, how many ask.
 
-uvicorn has no limit for either (0.54); bodies are the affair of `limits`.
+uvicorn has no limit for the first two (0.54), and answers with plain text beyond the third; bodies
+are the affair of `limits`.
 
 Guarantees, each held by a test: a connection that says nothing, or says it byte by byte, is closed;
-one that sends headers without end is closed.
+one that sends headers without end is closed; a request on one connection too many is refused as all
+refusals are, by the app, which finds `CROWDED` in its scope.
 """
 
 import asyncio
@@ -11,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from mlops_tasks.serving.online.envelope import CROWDED
+
 if TYPE_CHECKING:
     from asyncio import TimerHandle
 
 HEAD_SECONDS = 10.0
 LARGEST_HEAD = 64 << 10
+
 
 _Protocol: Any = AutoHTTPProtocol  # one of two classes, by what is installed
 
@@ -27,6 +32,19 @@ class PatientProtocol(_Protocol):  # type: ignore[misc]
     largest_head = LARGEST_HEAD
     _head_bytes = 0
     _head_timer: "TimerHandle | None" = None
+
+    def __init__(self, *words: Any, **named: Any) -> None:
+        super().__init__(*words, **named)
+        app: Any = self.app
+        most: int | None = self.limit_concurrency
+
+        async def counted(scope: Any, receive: Any, send: Any) -> None:
+            if most is not None and len(self.connections) > most:
+                scope[CROWDED] = True
+            await app(scope, receive, send)
+
+        self.app: Any = counted
+        self.limit_concurrency: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for the first request."""

@@ -13,7 +13,6 @@ from mlops_tasks.settings.schema import Settings
 
 LAST_SECONDS = 15
 KEEP_ALIVE_SECONDS = 30
-MOST_CONNECTIONS = 1000
 WAITING_CONNECTIONS = 2048
 
 
@@ -51,6 +50,7 @@ def serve(
 
     from mlops_tasks.serving.online.patience import PatientProtocol
 
+    options = options or Options()
     app = application(settings, options)
     door = open_door(host, port)
     config = uvicorn.Config(
@@ -62,7 +62,7 @@ def serve(
         access_log=False,
         log_config=None,
         server_header=False,
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=options.max_connections,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=LAST_SECONDS,
     )

@@ -72,10 +72,18 @@ def wait(condition: Callable[[], bool], complaint: str) -> None:
 
 
 @contextmanager
-def running(app: Any, protocol: Any = PatientProtocol) -> Iterator[Running]:
+def running(
+    app: Any, protocol: Any = PatientProtocol, connections: int | None = None
+) -> Iterator[Running]:
     """A server in a thread, stopped at the end."""
     door = open_door("127.0.0.1", 0)
-    config = uvicorn.Config(app, http=protocol, lifespan="on", log_level="critical")
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        lifespan="on",
+        log_level="critical",
+        limit_concurrency=connections,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
     thread.start()

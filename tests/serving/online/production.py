@@ -1,13 +1,16 @@
-"""A stage where nobody is champion without a person's signature, and servers of it."""
+"""A stage where nobody is champion without a person's signature, and servers as processes."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlops_tasks.registry.proposals import Proposal
 from mlops_tasks.settings import Settings
+from tests.forks import FORKS
 from tests.registry.life import PROJECT, Life
-from tests.serving.online.conftest import placed
+from tests.serving.online.conftest import Running, placed, wait
 
 PROD = f"{PROJECT}.prod"
 
@@ -49,8 +52,22 @@ def on_prod(settings: Settings) -> Settings:
     )
 
 
-def run_command(home: str, words: list[str], url: str) -> None:
-    """`mlops …` as it is typed in the project of a life; the address is written to `url`."""
+@contextmanager
+def started(life: Life, words: list[str], folder: Path, *, prod: bool = False) -> Iterator[Running]:
+    """A process that runs `mlops` with these words, in the project of a life."""
+    url = folder / "url"
+    url.unlink(missing_ok=True)
+    server = FORKS.Process(target=_run, args=(str(life.home), words, str(url), prod), daemon=True)
+    server.start()
+    try:
+        wait(url.exists, "the server does not start")
+        yield Running(url.read_text())
+    finally:
+        server.terminate()
+        server.join()
+
+
+def _run(home: str, words: list[str], url: str, prod: bool) -> None:
     import mlops_tasks.cli.serving as serving
     from mlops_tasks.cli import app
     from mlops_tasks.project import running
@@ -63,6 +80,7 @@ def run_command(home: str, words: list[str], url: str) -> None:
 
     life = Life(Path(home))
     running.find = lambda folder: Project(life.root, "none")
-    running.placed_settings_of = lambda project, overrides: on_prod(placed(life))
+    settings = on_prod(placed(life)) if prod else placed(life)
+    running.placed_settings_of = lambda project, overrides: settings
     serving._listening = say
     app(words, standalone_mode=False)

@@ -212,6 +212,29 @@ def test_a_slow_request_in_time_is_answered(hasty: Running) -> None:
             assert (answer.status, len(answer.read()) > 0) == (200, True)
 
 
+@pytest.mark.parametrize("protocol", [Hasty, HastyH11])
+def test_one_connection_too_many_is_refused_like_all_else(trained: Life, protocol: Any) -> None:
+    class Patient(protocol):  # type: ignore[misc]
+        head_seconds = 60.0
+
+    app = application(placed(trained), STILL)
+    with running(app, Patient, connections=2) as found, found.client() as client:
+        wait(lambda: client.get("/readyz").status_code == 200, "not ready")
+        with (
+            socket.create_connection(("127.0.0.1", found.port)),
+            socket.create_connection(("127.0.0.1", found.port)),
+        ):
+            wait(lambda: client.get("/readyz").status_code == 503, "nobody is refused")
+            answer = client.post("/predict", json=GOOD)
+            said = answer.json()
+            assert (answer.status_code, said["code"]) == (503, "crowded")
+            assert said["request_id"] == answer.headers["x-request-id"]
+            assert answer.headers["retry-after"]
+            assert client.get("/healthz").status_code == 200
+        wait(lambda: client.get("/readyz").status_code == 200, "it stays refused")
+        assert 'route="/predict",status="503"' in client.get("/metrics").text
+
+
 def test_without_a_champion_it_starts_and_is_not_ready(tmp_path: Any) -> None:
     life = Life(tmp_path)
     with running(application(placed(life), QUICK)) as found, found.client() as client:

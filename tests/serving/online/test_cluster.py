@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,9 @@ from mlops_tasks.serving.traffic.manifests import manifests
 from mlops_tasks.serving.traffic.pods import Deployed
 from mlops_tasks.serving.traffic.state import Traffic, traffic_of
 from mlops_tasks.serving.traffic.steering import start_canary, start_shadow
-from tests.forks import FORKS
 from tests.registry.life import Life
 from tests.serving.online.conftest import QUICK, Running, placed, wait
-from tests.serving.online.production import PROD, Production, on_prod, run_command
+from tests.serving.online.production import PROD, Production, on_prod, started
 
 pytestmark = pytest.mark.slow
 GOOD = {"x": 0.25, "y": -0.5}
@@ -68,22 +66,9 @@ def commands(traffic: Traffic) -> dict[str, list[str]]:
     return found
 
 
-@contextmanager
-def started(production: Production, command: list[str], folder: Path) -> Iterator[Running]:
-    """A process that runs a container's command; only its address is the test's."""
-    words = [{"0.0.0.0": "127.0.0.1", "8080": "0"}.get(word, word) for word in command[1:]]
-    url = folder / "url"
-    url.unlink(missing_ok=True)
-    server = FORKS.Process(
-        target=run_command, args=(str(production.life.home), words, str(url)), daemon=True
-    )
-    server.start()
-    try:
-        wait(url.exists, "the server does not start")
-        yield Running(url.read_text())
-    finally:
-        server.terminate()
-        server.join()
+def words_of(command: list[str]) -> list[str]:
+    """What the container types after `mlops`; only the address is the test's."""
+    return [{"0.0.0.0": "127.0.0.1", "8080": "0"}.get(word, word) for word in command[1:]]
 
 
 class Asking(threading.Thread):
@@ -117,7 +102,7 @@ def test_the_champions_pod_goes_on_answering_and_follows(
     command = rendered["demo-champion"]
     assert command == rendered["kserve-1-champion.yaml"]
     start_canary(production.life.root, production.settings, 2, 0.5)
-    with started(production, command, tmp_path) as server:
+    with started(production.life, words_of(command), tmp_path, prod=True) as server:
         server.wait_for(1)
         with Asking(server) as asking:
             wait(lambda: len(asking.answers) > 50, "no answers")
@@ -136,7 +121,7 @@ def test_the_canarys_pod_goes_on_as_champion_and_is_unready_once_it_is_neither(
 ) -> None:
     start_canary(production.life.root, production.settings, 2, 0.5)
     command = commands(traffic_of(production.settings.stack, PROD))["demo-canary"]
-    with started(production, command, tmp_path) as server:
+    with started(production.life, words_of(command), tmp_path, prod=True) as server:
         server.wait_for(2)
         with Asking(server) as asking:
             wait(lambda: len(asking.answers) > 20, "no answers")

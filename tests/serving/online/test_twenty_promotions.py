@@ -61,7 +61,8 @@ class Clients:
                 found = line.getresponse()
                 said = json.loads(found.read())
                 model = said.get("model", {"version": 0, "digest": ""})
-                assert found.headers["x-model-version"] == str(model["version"])
+                signed = found.headers["x-model-version"]
+                assert found.status != 200 or signed == str(model["version"])
                 self.answers.append(
                     Answer(sent, datetime.now(UTC), found.status, model["version"], model["digest"])
                 )
