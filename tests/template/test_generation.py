@@ -483,6 +483,29 @@ def test_checked_out_tag_is_pinned_to_its_commit(desk: "Desk", hosted: "Hosted")
     assert pin(desk.out / "flight-delay") == {"git": hosted.url, "rev": hosted.release}
 
 
+@pytest.mark.parametrize("checkout", ["v1.0", ""])
+def test_where_git_does_not_tell_the_commit_what_was_asked_for_is_pinned(
+    desk: "Desk", hosted: "Hosted", checkout: str
+) -> None:
+    """As it is where the clone belongs to somebody else: git clones, and then tells nothing."""
+    real, silent = shutil.which("git"), desk.base / "bin" / "git"
+    silent.parent.mkdir()
+    silent.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *rev-parse*HEAD*) echo "dubious ownership" >&2; exit 128;; esac\n'
+        f'exec "{real}" "$@"\n'
+    )
+    silent.chmod(0o755)
+    desk.env["PATH"] = f"{silent.parent}:{desk.env['PATH']}"
+    words = ["--checkout", checkout] if checkout else []
+    done = desk.cookiecutter(*words, template=hosted.url)
+    assert done.returncode == 0, done.stderr
+    told = "git does not tell the template's commit, so the library is not pinned to it: uv add"
+    wanted = {"git": hosted.url}
+    assert pin(desk.out / "flight-delay") == wanted | ({"rev": checkout} if checkout else {})
+    assert (told in done.stdout) == (not checkout)
+
+
 @pytest.mark.parametrize(
     ("address", "url"),
     [
