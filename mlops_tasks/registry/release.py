@@ -6,7 +6,8 @@
 
 Guarantee: `open_release` gives a candidate back only if the signature is that of the stack's key,
 no file was altered, added or removed, the ledger has the registration of this run on record with
-the same digests, and the model file is the one that was judged. Every refusal is an event.
+the same digests, and the model file is the one that was judged. Every refusal is an event, which
+tells a store that does not answer from files that are gone; neither lets the model in.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mlops_tasks.artifacts import Champion, Evidence
 from mlops_tasks.encoding import decode, encode
-from mlops_tasks.errors import AlteredObject, MlopsError
+from mlops_tasks.errors import AlteredObject, MlopsError, RegistryError
 from mlops_tasks.governance.bill_of_materials import bill_of_materials, installed
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.keys import KeyPair, key_pair, public_key
@@ -43,6 +44,8 @@ MODEL_FILE = "model/model.skops"
 # MLflow itself adds it to a model in a local folder when somebody loads that by alias.
 WRITTEN_BY_LOADING = "model/registered_model_meta"
 REGISTRATION = "registration"
+DOWNLOADS = 2  # the second after the store was found to be well
+NO_RUN = "RESOURCE_DOES_NOT_EXIST"
 SHORT = 12  # of the candidate's digest: the package is sealed before it has a version number
 
 
@@ -113,6 +116,8 @@ def open_release(client: "MlflowClient", stack: StackSettings, version: "ModelVe
     ------
     AlteredObject
         If it is not, in every byte, what was registered.
+    RegistryError
+        If nobody can tell, because the store does not answer.
     """
     try:
         return _verified(client, stack, version)
@@ -130,15 +135,10 @@ def open_release(client: "MlflowClient", stack: StackSettings, version: "ModelVe
 
 
 def _verified(client: "MlflowClient", stack: StackSettings, version: "ModelVersion") -> Release:
-    from mlflow.exceptions import MlflowException
-
     run_id = str(version.run_id)
     with tempfile.TemporaryDirectory() as name:
-        try:
-            package = Path(client.download_artifacts(run_id, PACKAGE, name))
-            signature = Path(client.download_artifacts(run_id, SIGNATURE, name))
-        except (MlflowException, OSError) as error:
-            raise _refused(version, "it is not signed, or its files are gone") from error
+        package = _downloaded(client, stack, version, PACKAGE, name)
+        signature = _downloaded(client, stack, version, SIGNATURE, name)
         (package / WRITTEN_BY_LOADING).unlink(missing_ok=True)  # from our copy: nothing reads it
         check_seal(package, signature, public_key(Path(stack.key_folder), MODELS_KEY))
         sealed = (package / EVIDENCE_FILE).read_bytes()
@@ -160,6 +160,41 @@ def _verified(client: "MlflowClient", stack: StackSettings, version: "ModelVersi
     candidate = replace(evidence.candidate, model_uri=uri, size_bytes=size)
     fetched = replace(evidence, candidate=candidate)
     return Release(int(version.version), run_id, fetched, found["evidence"], files)
+
+
+def _downloaded(
+    client: "MlflowClient", stack: StackSettings, version: "ModelVersion", what: str, folder: str
+) -> Path:
+    """A file or folder of a version's run.
+
+    Whatever goes wrong, MLflow says that there is no such file. So its list is asked: that waits
+    for a store which is unwell, and raises what it really says.
+    """
+    from mlflow.exceptions import MlflowException
+
+    failures: list[Exception] = []
+    while len(failures) < DOWNLOADS:
+        try:
+            return Path(client.download_artifacts(str(version.run_id), what, folder))
+        except (MlflowException, OSError) as error:
+            failures.append(error)
+            if not _is_listed(client, stack, str(version.run_id), what):
+                raise _refused(version, "it is not signed, or its files are gone") from error
+    raise RegistryError(
+        f"the model cannot be verified: the artifact store has {what} and does not deliver it",
+        where=f"{version.name} version {version.version}, run {version.run_id}",
+        next_step="try again when the store is well: `mlops stack check`",
+    ) from failures[-1]
+
+
+def _is_listed(client: "MlflowClient", stack: StackSettings, run_id: str, what: str) -> bool:
+    try:
+        with talking(stack):
+            return what in {each.path for each in client.list_artifacts(run_id)}
+    except RegistryError as error:
+        if getattr(error.__cause__, "error_code", "") == NO_RUN:
+            return False
+        raise
 
 
 def evidence_of(client: "MlflowClient", run_id: str) -> bytes:

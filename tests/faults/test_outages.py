@@ -3,6 +3,7 @@
 The budget is some seconds here instead of 45; nothing else is different.
 """
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,16 @@ import pytest
 
 from mlops_tasks.artifacts import Dataset
 from mlops_tasks.errors import DataUnavailable, RegistryError, StorageError
+from mlops_tasks.governance.ledger import Wanted
+from mlops_tasks.governance.record import ledger_of
 from mlops_tasks.registry.client import connect, experiment, talking
 from mlops_tasks.registry.models import by_alias, create_version, set_alias
-from mlops_tasks.settings.schema import StackSettings
+from mlops_tasks.registry.release import current_champion
+from mlops_tasks.settings.schema import Settings, StackSettings
 from mlops_tasks.storage import fetch, put
 from tests.faults.flaky import Flaky, flaky
 from tests.faults.servers import moto, open_mlflow
+from tests.registry.life import Life
 
 pytestmark = pytest.mark.slow
 CONTENT = b"some content"
@@ -184,6 +189,57 @@ def test_a_model_is_registered_once_through_an_outage_at_every_call(
     assert len(client.search_model_versions(f"name='{model}'")) == 1
     kept = client.download_artifacts(run_id, "package/model/MLmodel", str(tmp_path))
     assert Path(kept).read_text() == "flavors: {}"
+
+
+@pytest.mark.parametrize(
+    ("cut", "said"),
+    [
+        ("GET /api/2.0/mlflow-artifacts/artifacts?", "does not answer"),
+        ("GET /api/2.0/mlflow-artifacts/artifacts/", "does not deliver"),
+        ("GET /api/2.0/mlflow/runs", "does not answer"),
+    ],
+    ids=["list", "files", "run"],
+)
+def test_a_model_that_an_outage_hides_is_not_loaded_and_not_called_unsigned(
+    champion: Settings, tracking: Tracking, monkeypatch: pytest.MonkeyPatch, cut: str, said: str
+) -> None:
+    monkeypatch.setenv("MLOPS_RETRY_SECONDS", "1")
+    stack = champion.stack
+    tracking.proxy.be("unwell", 3600, cut)
+    with pytest.raises(RegistryError, match=said):
+        current_champion(stack, champion.registered_model)
+    event = ledger_of(stack).entries(Wanted(action=("verification",)))[-1].event
+    assert event.outcome == "refused"
+    assert said in event.reason
+    assert "signed" not in event.reason
+    assert "gone" not in event.reason
+    tracking.proxy.well()
+    assert current_champion(stack, champion.registered_model) is not None
+
+
+def test_a_model_is_loaded_after_an_outage_that_passes(
+    champion: Settings, tracking: Tracking
+) -> None:
+    tracking.proxy.be("unwell", 2.0, "GET /api/2.0/mlflow-artifacts")
+    assert current_champion(champion.stack, champion.registered_model) is not None
+    assert "unwell" in [seen for *_, seen in tracking.proxy.seen]
+
+
+@pytest.fixture
+def champion(tracking: Tracking, tmp_path: Path) -> Settings:
+    """The settings of a project that has one, under a name of its own on the server."""
+    life = Life(tmp_path)
+    life.people()
+    plain = life.settings()
+    places = {"tracking_uri": tracking.stack.tracking_uri, "artifact_root": "mlflow-artifacts:/"}
+    settings = plain.model_copy(
+        update={
+            "project": f"outage-{uuid.uuid4().hex}",
+            "stack": plain.stack.model_copy(update=places),
+        }
+    )
+    assert life.train(40, settings).standing == "champion"
+    return settings
 
 
 def test_an_answer_that_was_lost_makes_no_second_run_or_version(tracking: Tracking) -> None:
