@@ -11,7 +11,8 @@ import pytest
 
 from mlops_tasks.artifacts import Evidence
 from mlops_tasks.errors import GovernanceError
-from mlops_tasks.governance.bill_of_materials import bill_of_materials, check_bill, installed
+from mlops_tasks.governance.bill_check import check_bill
+from mlops_tasks.governance.bill_of_materials import bill_of_materials, installed
 from mlops_tasks.settings.schema import CardSettings
 from tests.governance.samples import COMPARISON, EVIDENCE, SECRET, TRAIN, with_labels
 
