@@ -23,6 +23,7 @@ from mlops_tasks.platform.travelling import Travelling
 from mlops_tasks.registry import backtests, lineage, proposals, reigning, release
 from mlops_tasks.registry import register as registration
 from mlops_tasks.serving import batch
+from mlops_tasks.serving.prediction_log import retention
 from mlops_tasks.training import fit as training
 from mlops_tasks.tuning import worker
 
@@ -90,6 +91,7 @@ try_parameters = _live(worker.try_parameters, "try parameters")
 record_backtest = _live(backtests.record_backtest, "backtest")
 
 reigning_champion = _live(reigning.reigning_champion, "champion")
+retire_log = _live(retention.retire, "retention")
 answering_champion = _live(late.answering_champion, "champion")
 gather = _live(traffic.gather, "traffic")
 detect = _live(detection.detect, "drift")

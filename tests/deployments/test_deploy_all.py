@@ -10,22 +10,30 @@ from tests.deployments.conftest import (
     automations,
     deployments,
     publish,
+    recorded,
     reigns,
     start,
     state,
     until,
     worker,
 )
+from tests.monitoring import answering
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 AUGUST = ["data.window.start=2013-07-01", "data.window.end=2013-08-01"]
+LONG_AGO = "2020-01-01T00:00:00+00:00"
 DEPLOY = ("prefect", "--no-prompt", "deploy", "--all")
 
 
 def test_deploying_twice_changes_nothing(ours: Generated) -> None:
     ours.run(*DEPLOY)
     first, watched = deployments(ours), automations(ours)
-    assert sorted(first) == ["monitor/flight-delay", "score/flight-delay", "train/flight-delay"]
+    assert sorted(first) == [
+        "monitor/flight-delay",
+        "retire/flight-delay",
+        "score/flight-delay",
+        "train/flight-delay",
+    ]
     assert sorted(watched) == [
         "flight-delay-retrain",
         "flight-delay: a cancelled run without a worker is cancelled",
@@ -41,6 +49,7 @@ def test_deploying_twice_changes_nothing(ours: Generated) -> None:
         "train/flight-delay": 1,
         "monitor/flight-delay": 1,
         "score/flight-delay": None,
+        "retire/flight-delay": None,
     }
     assert all(len(each["schedules"]) == 1 for each in first.values())
 
@@ -89,9 +98,12 @@ def test_a_worker_runs_the_commit_that_it_cloned(ours: Generated, tmp_path: Path
         assert state(ours, run) == "Completed", log[-3000:]
         scores = start(ours, "score/flight-delay", AUGUST)
         monitors = start(ours, "monitor/flight-delay", [])
-        for each in (scores, monitors):
+        ours.run("python", answering.__file__, str(ours.root), LONG_AGO, "50", "0")
+        retires = start(ours, "retire/flight-delay", ["serving.log.retention_days=30"])
+        for each in (scores, monitors, retires):
             until("does not end", lambda each=each: state(ours, each) in ("Completed", "Failed"))
             assert state(ours, each) == "Completed", (tmp_path / "worker.log").read_text()[-3000:]
+    assert recorded(ours, "retention") == ["intent", "done"], "days that are too old are gone"
     [reign] = reigns(ours)
     from mlflow import MlflowClient
 

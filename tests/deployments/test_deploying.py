@@ -12,7 +12,7 @@ from tests.deployments.conftest import asked, automations, deployments
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 PROD = "stack.stage=prod"
-NAMES = ["monitor/flight-delay", "score/flight-delay", "train/flight-delay"]
+NAMES = [f"{name}/flight-delay" for name in ("monitor", "retire", "score", "train")]
 
 
 @pytest.fixture
@@ -98,6 +98,7 @@ def test_what_is_gone_is_pruned_only_when_asked(ours: Generated, here: str) -> N
         assert done["pruned"]
         assert sorted(deployments(ours, "prod")) == [
             "monitor/flight-delay.prod",
+            "retire/flight-delay.prod",
             "score/flight-delay.prod",
         ]
         assert "flight-delay-retrain.prod" not in automations(ours)
@@ -119,7 +120,7 @@ def test_another_project_is_neither_taken_over_nor_pruned(
     file = other.root / "prefect.yaml"
     file.write_text(file.read_text().replace("name: flight-delay #", "name: other #"))
     done = deploy(other, here, "--prune")
-    assert names(done["deployments"]) == ["monitor/other", "score/other", "train/other"]
+    assert names(done["deployments"]) == [each.replace("flight-delay", "other") for each in NAMES]
     assert done["orphans"] == []
     assert sorted(deployments(ours)) == NAMES
 

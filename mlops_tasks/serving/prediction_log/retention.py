@@ -51,7 +51,7 @@ class Retired:
         )
 
 
-def retire(settings: Settings, now: datetime) -> Retired:
+def retire(settings: Settings, now: datetime | None = None) -> Retired:
     """Delete the days of the served model's log that ended `retention_days` ago or earlier.
 
     Predictions go by their time, labels by that of their arrival, which is later.
@@ -76,7 +76,7 @@ def retire(settings: Settings, now: datetime) -> Retired:
     if days is None:
         return Retired()
     model = settings.registered_model
-    before = (now.astimezone(UTC) - timedelta(days=days)).date()
+    before = ((now or datetime.now(UTC)).astimezone(UTC) - timedelta(days=days)).date()
     place = place_of(settings.stack, model)
     try:
         place.journal.mkdir(parents=True, exist_ok=True, mode=0o700)

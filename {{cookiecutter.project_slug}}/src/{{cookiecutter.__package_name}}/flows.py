@@ -12,6 +12,7 @@ from mlops_tasks.platform.entry import enter
 from mlops_tasks.platform.runners import StackRunner, finished
 from mlops_tasks.platform.tuning import Tuned, search
 from mlops_tasks.references import code
+from mlops_tasks.serving.prediction_log.retention import Retired
 from mlops_tasks.settings import ModelSettings
 from mlops_tasks.tasks import (
     admit,
@@ -32,6 +33,7 @@ from mlops_tasks.tasks import (
     record_backtest,
     register,
     reigning_champion,
+    retire_log,
     score_batch,
     show,
     snapshot,
@@ -130,6 +132,12 @@ def score(overrides: list[str] | None = None) -> Dataset:
     raw = snapshot(str(ROOT), data.path, store=store, residency=settings.residency)
     rows = admit(raw, code(f"{PACKAGE}.schema:Flights"), data, store=store)
     return score_batch(champion, rows, store=store)
+
+
+@flow(name="retire")
+def retire(overrides: list[str] | None = None) -> Retired:
+    """Delete what the prediction log may not keep any longer, on record."""
+    return retire_log(enter(ROOT, overrides))
 
 
 @flow(name="monitor")
