@@ -122,6 +122,8 @@ def _misfit(said: str) -> RequestRefused:
         text = "a column is missing" if missing else "the model has no such column"
         return RequestRefused(422, code, text, field=named["field"], row=row)
     field = place["field"] if place else None
+    if what.startswith("Invalid enum value"):
+        what = "none of the values that this column has"  # the decoder repeats what was sent
     if field is None and "length" in what:
         code = "empty" if ">= 1" in what else "too_many_rows"
         return RequestRefused(422, code, what)
