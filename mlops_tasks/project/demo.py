@@ -20,7 +20,7 @@ from rich.markup import escape
 from mlops_tasks.errors import ProjectError
 from mlops_tasks.platform.prefect_server import prefect_server
 from mlops_tasks.project.demo_live import Stage, live
-from mlops_tasks.project.demo_steps import mlops, run, say
+from mlops_tasks.project.demo_steps import in_progress, mlops, run, say
 from mlops_tasks.project.programs import SENT_ELSEWHERE, uv
 from mlops_tasks.project.words import console
 
@@ -62,7 +62,7 @@ def run_demo(into: Path | None, template: str | None) -> None:
     _lock(project, environment)
 
     with contextlib.ExitStack() as platform:
-        with console.status("starting a Prefect server for the demo"):
+        with in_progress("starting a Prefect server for the demo"):
             environment["PREFECT_API_URL"] = platform.enter_context(
                 prefect_server(home / "prefect", inherited=environment)
             )
@@ -140,7 +140,7 @@ def _lock(project: Path, environment: Mapping[str, str]) -> None:
     """Commit the lock file, so that the lineage of the trainings names a clean commit."""
     who = ["-c", "user.name=mlops demo", "-c", "user.email=demo@localhost"]
     for words in (["add", "-A"], [*who, "commit", "-qm", "Lock the environment"]):
-        run(["git", *words], project, environment)
+        run(["git", *words], project, environment, waiting="committing")
 
 
 def _where(project: Path, home: Path, seconds: float) -> None:

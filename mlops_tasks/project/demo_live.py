@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from mlops_tasks.errors import PlatformError
 from mlops_tasks.platform.local_server import free_port, local_server
-from mlops_tasks.project.demo_steps import mlops, run, say
+from mlops_tasks.project.demo_steps import in_progress, mlops, run, say
 from mlops_tasks.project.programs import uv
 from mlops_tasks.project.words import console
 
@@ -62,7 +62,7 @@ def _from_now_on_a_person_signs(project: Path, environment: dict[str, str]) -> P
     """An owner with an SSH key, in a policy that lets nothing in without them."""
     key = project.parent / "owner_key"
     words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", OWNER, "-f", str(key)]
-    run(words, project, environment)
+    run(words, project, environment, waiting="making a key")
     policy = project / "conf" / "policy" / "default.yaml"
     text = policy.read_text(encoding="utf-8")
     text = text.replace("automatic: [dev]", "automatic: []")
@@ -73,7 +73,7 @@ def _from_now_on_a_person_signs(project: Path, environment: dict[str, str]) -> P
         signers.write(f"{OWNER} {public}")
     who = ["-c", "user.name=mlops demo", "-c", "user.email=demo@localhost"]
     for words in (["add", "conf"], [*who, "commit", "-qm", "The owner signs"]):
-        run(["git", *words], project, environment)
+        run(["git", *words], project, environment, waiting="committing")
     return key
 
 
@@ -81,7 +81,7 @@ def _serve(stage: Stage) -> str:
     url = f"http://127.0.0.1:{(port := free_port())}"
     command = [*uv(), "run", "--no-sync", "mlops", "serve", "--port", str(port)]
     log = stage.project.parent / "serve.log"
-    with console.status("starting the model's server"):
+    with in_progress("starting the model's server"):
         server = local_server(
             command, stage.environment, health=f"{url}/readyz", log=log, folder=stage.project
         )
@@ -95,7 +95,7 @@ def _deploy(stage: Stage) -> None:
     project, environment = stage.project, stage.environment
     prefect = [*uv(), "run", "--no-sync", "prefect"]
     pool = [*prefect, "work-pool", "create", "local", "--type", "process", "--overwrite"]
-    run(pool, project, environment)
+    run(pool, project, environment, waiting="making a work pool")
     rooted = environment | {"PROJECT_ROOT": str(project)}
     run([*prefect, "--no-prompt", "deploy", "--all"], project, rooted, waiting="deploying")
     port = free_port()
@@ -103,7 +103,7 @@ def _deploy(stage: Stage) -> None:
     command = [*prefect, "worker", "start", "--pool", "local", "--with-healthcheck"]
     health = f"http://127.0.0.1:{port}/health"
     log = project.parent / "worker.log"
-    with console.status("starting a worker"):
+    with in_progress("starting a worker"):
         stage.platform.enter_context(
             local_server(command, worker, health=health, log=log, folder=project)
         )
@@ -118,13 +118,15 @@ def _answers(url: str, version: int) -> None:
         If it does not within a minute.
     """
     end, found = time.monotonic() + SWITCH_SECONDS, None
-    while time.monotonic() < end:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/readyz") as answer:
-            found = json.loads(answer.read())["version"]
-        if found == version:
-            console.print(f"  [bold green]version {version} answers[/] on {escape(url)}")
-            return
-        time.sleep(0.5)
+    with in_progress(f"waiting for version {version} to answer"):
+        while found != version and time.monotonic() < end:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/readyz") as answer:
+                found = json.loads(answer.read())["version"]
+            if found != version:
+                time.sleep(0.5)
+    if found == version:
+        console.print(f"  [bold green]version {version} answers[/] on {escape(url)}")
+        return
     raise PlatformError(
         f"version {found} still answers, not version {version}",
         where=url,

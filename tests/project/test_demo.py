@@ -1,7 +1,9 @@
 """The demo keeps to its own folder, whatever the user's shell and settings say."""
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mlops_tasks.errors import PlatformError
 from mlops_tasks.platform.prefect_server import prefect_server
-from mlops_tasks.project import demo
+from mlops_tasks.project import demo, demo_steps
 
 SPY = """
 import json, os, sys
@@ -97,3 +100,51 @@ def test_its_server_keeps_its_database_in_the_demo(
     with prefect_server(home / "prefect", inherited=demo._environment(home)):
         assert (home / "prefect" / "prefect.db").is_file()
     assert list((tmp_path / "real").iterdir()) == []
+
+
+STEP = """
+import os, sys
+from pathlib import Path
+from mlops_tasks.project.demo_steps import run
+wait = "import pathlib, sys, time\\nfor _ in range(600):\\n    time.sleep(0.1)\\n"
+wait += "    if pathlib.Path(sys.argv[1]).exists(): sys.exit()\\nsys.exit(1)"
+run([sys.executable, "-c", wait, sys.argv[1]], Path.cwd(), os.environ, waiting="deploying")
+"""
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_slow_step_says_what_it_waits_for_while_it_waits(tmp_path: Path, terminal: bool) -> None:
+    """The step ends only after its progress was seen, and fails if nobody has seen any."""
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    seen = tmp_path / "seen"
+    step = subprocess.Popen(
+        [sys.executable, "-c", STEP, str(seen)],
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "100"},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while more := os.read(ours, 4096):
+            shown += more
+            if b"deploying" in shown:
+                seen.touch()
+    os.close(ours)
+    assert step.wait() == 0, shown.decode()
+    assert seen.exists()
+    assert terminal or "✓" in shown.decode(), "and how long it took, where that was long"
+
+
+def test_a_quick_step_says_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo_steps, "LONG", 60.0)  # however busy the machine is
+    demo_steps.run(["true"], tmp_path, os.environ, waiting="committing")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_failed_step_says_what_it_said(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match="exit code 7, expected 0: no such luck"):
+        demo_steps.run(["sh", "-c", "echo no such luck; exit 7"], tmp_path, os.environ, waiting="x")

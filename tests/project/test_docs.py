@@ -129,6 +129,8 @@ def test_the_demo_does_what_the_readme_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "refused" in done.stderr.partition("train a forest")[0]
     assert "is champion" in done.stderr.partition("train a forest")[2]
+    for waited in ("generating", "installing", "starting a Prefect server", "deploying"):
+        assert f"… {waited}" in done.stderr, "nothing is waited for in silence"
     told = [done.stderr.find(f"version {number} answers") for number in (2, 1)]
     assert -1 < told[0] < told[1], "retrained, approved, and taken back"
     assert not (tmp_path / "real").exists(), "nothing of the user's is touched"
