@@ -23,13 +23,13 @@ def spoiled(project: Generated, tmp_path: Path) -> Generated:
     return project.copy(tmp_path)
 
 
-def versions(project: Generated) -> int:
+def versions(project: Generated, table: str = "model_versions") -> int:
     """Rows in the registry; 0 where there is no store."""
     database = Path(project.environment["MLOPS_HOME"]) / "mlflow.db"
     if not database.exists():
         return 0
     with sqlite3.connect(database) as connection:
-        return int(connection.execute("select count(*) from model_versions").fetchone()[0])
+        return int(connection.execute(f"select count(*) from {table}").fetchone()[0])
 
 
 def refused(project: Generated, *words: str, seconds: int = 120) -> str:
@@ -38,11 +38,12 @@ def refused(project: Generated, *words: str, seconds: int = 120) -> str:
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("✗") == 1
-    message = done.stderr.partition("✗")[2]
-    assert "where:" in message
-    assert "next:" in message
+    message = done.stderr.partition("✗")[2].strip()
+    assert "\n\n" not in message, "one paragraph, and nothing after it"
+    assert message.count("where:") == message.count("next:") == 1
     assert len(message) < 4000
-    assert versions(project) == 0
+    assert done.stdout == ""
+    assert versions(project) == versions(project, "runs") == 0
     store = Path(project.environment["MLOPS_HOME"]) / "store" / "incoming"
     assert not store.exists() or not list(store.iterdir())
     return message
