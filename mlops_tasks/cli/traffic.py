@@ -193,13 +193,16 @@ def _tell(settings: "Settings", done: "Steered", as_json: bool) -> None:
 
 def _compare(role: "Role", project: Path, overrides: list[str] | None, as_json: bool) -> None:
     from mlops_tasks.project import words
+    from mlops_tasks.serving.traffic.findings import keep
     from mlops_tasks.serving.traffic.trial import trial_of
     from mlops_tasks.serving.traffic.words import trial_lines
 
     _, settings = _placed(project, overrides)
     with words.waiting("reading the log"):
         found = trial_of(settings, role)
+    kept = keep(settings, found)
     _show(trial_lines(found))
+    _show([f"on record: entry {kept.seq}, report {kept.event.digests['report'][:12]}"])
     if as_json:
         words.as_json(found)
     if not found.decision.accepted:

@@ -10,6 +10,7 @@
     sides       what one version did, from the log
     comparison  both, and what the gate says to it
     trial       the same for what runs now
+    findings    what it said, on record
     pods        one version's pod
     manifests   champion and canary for Kubernetes and KServe
     deployment  writes those of now

@@ -3,14 +3,18 @@
 Which version may be started is the affair of `trust`, how a step is written that of `steps`.
 
 Guarantees, each held by a test: steps of several people at once come one after the other, each
-decided on the split that it changes; a canary only grows; the same step again changes nothing; what
+decided on the split that it changes; a canary only grows, and not while the newest comparison on
+record says that it is worse; the same step again changes nothing; what
 is refused changes nothing and is on record; to hold or withdraw, the ledger is enough.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
+from mlops_tasks.registry.cases import digest_of
 from mlops_tasks.registry.client import connect
+from mlops_tasks.registry.models import CHAMPION, by_alias
+from mlops_tasks.serving.traffic.findings import speaks_against
 from mlops_tasks.serving.traffic.state import Recorded, Traffic
 from mlops_tasks.serving.traffic.steps import Steered, Step, take
 from mlops_tasks.serving.traffic.trust import Admitted, admit_canary, admit_shadow, refused
@@ -70,7 +74,8 @@ def widen_canary(root: Path, settings: Settings, weight: float, *, reason: str =
     Raises
     ------
     PromotionRefused
-        If there is none, the share is smaller, or its approval does not count any more.
+        If there is none, the share is smaller, its approval does not count any more, or the newest
+        comparison with this champion says that it is worse.
     AlteredObject
         If it is not, in every byte, what the gate let in.
     """
@@ -88,6 +93,13 @@ def widen_canary(root: Path, settings: Settings, weight: float, *, reason: str =
                 "to narrow it, `mlops canary withdraw` and start it again: it gets the same keys",
             )
         admitted = admit_canary(client, root, settings, version)
+        champion = digest_of(settings.stack, by_alias(client, settings.registered_model, CHAMPION))
+        if worse := speaks_against(settings, admitted.digests["candidate"], champion):
+            raise refused(
+                settings,
+                worse,
+                "`mlops canary withdraw`, or `mlops canary compare` with more labels",
+            )
         after = replace(now.traffic, canary_weight=weight)
         return Step("widened", after, _canary(after, admitted), admitted.digests)
 

@@ -40,10 +40,12 @@ CHAMPION_ROLE: LoggedRole = "champion"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was seen, and what the gate says to it."""
+    """What was seen of whom, and what the gate says to it."""
 
     report: TrafficReport
     decision: Decision
+    champion: Contestant
+    other: Contestant
 
 
 def trial_of(settings: Settings, role: Role) -> Trial:
@@ -82,7 +84,8 @@ def trial_of(settings: Settings, role: Role) -> Trial:
     other = Contestant(number, release.evidence.candidate.digest)
     rows = _rows(settings, champion, other, role, _begun(settings, role))
     report = compare_traffic(rows, champion, other, role, settings)
-    return Trial(report, judged(report, release.evidence, champion, settings.policy))
+    decision = judged(report, release.evidence, champion, settings.policy)
+    return Trial(report, decision, champion, other)
 
 
 def version_in(traffic: Traffic, role: Role) -> int | None:

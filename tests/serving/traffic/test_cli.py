@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 
 from mlops_tasks.cli.options import app
 from mlops_tasks.errors import PromotionRefused
+from mlops_tasks.governance.ledger import Wanted
+from mlops_tasks.governance.record import ledger_of
+from mlops_tasks.serving.traffic.findings import ACTION
 from mlops_tasks.serving.traffic.state import Traffic, traffic_of
 from tests.registry.life import PROJECT
 from tests.serving.traffic.conftest import Home
@@ -59,6 +62,16 @@ def test_a_canary_and_a_shadow_by_hand(home: Home) -> None:
     assert traffic_of(stack, PROJECT) == Traffic()
     assert home.outcomes == ["started", "started", "widened", "held", "withdrawn", "withdrawn"]
     assert "answers everybody" in run("canary", "status")[1]
+
+
+def test_a_comparison_is_put_on_record(home: Home) -> None:
+    run("canary", "start", "2", "--weight", "0.1")
+    told = run("canary", "compare", code=3)[1]
+    found = ledger_of(home.settings.stack).entries(Wanted(subject=PROJECT, action=(ACTION,)))
+    kept = found[-1]
+    assert kept.seq > home.since
+    assert (kept.event.outcome, kept.event.facts["role"]) == ("unclear", "canary")
+    assert f"on record: entry {kept.seq}, report {kept.event.digests['report'][:12]}" in told
 
 
 def test_refusals_and_wrong_words(home: Home) -> None:

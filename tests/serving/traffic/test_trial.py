@@ -1,5 +1,6 @@
 """From a real log, real labels and the ledger to the answer of the gate: `mlops canary compare`."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from mlops_tasks.artifacts import Evidence
+from mlops_tasks.encoding import digest
 from mlops_tasks.errors import PromotionRefused
 from mlops_tasks.registry.client import connect
 from mlops_tasks.registry.models import by_number
@@ -16,11 +18,17 @@ from mlops_tasks.registry.release import open_release
 from mlops_tasks.serving.prediction_log.labels import add_labels
 from mlops_tasks.serving.prediction_log.records import Answered, Role
 from mlops_tasks.serving.prediction_log.writer import open_log
+from mlops_tasks.serving.traffic.findings import keep
 from mlops_tasks.serving.traffic.shadow import Shadow
 from mlops_tasks.serving.traffic.split import choose, salt_of
 from mlops_tasks.serving.traffic.state import traffic_of
-from mlops_tasks.serving.traffic.steering import start_canary, start_shadow, widen_canary
-from mlops_tasks.serving.traffic.trial import trial_of
+from mlops_tasks.serving.traffic.steering import (
+    start_canary,
+    start_shadow,
+    widen_canary,
+    withdraw_canary,
+)
+from mlops_tasks.serving.traffic.trial import Trial, trial_of
 from mlops_tasks.serving.traffic.words import trial_lines
 from mlops_tasks.settings import Settings
 from mlops_tasks.training.model_files import read_model
@@ -172,6 +180,54 @@ def test_a_shadow_is_asked_what_the_champion_is_asked(home: Home, settings: Sett
     assert trial.decision.accepted, trial.decision.reasons
     assert "same prediction on" in "\n".join(trial_lines(trial))
     log.close()
+
+
+def answered_by_turns(settings: Settings, life: Life, *, wrong: bool) -> Trial:
+    """A canary at half of the keys; `wrong` lets it say the contrary of what it thinks."""
+    champion, canary = Version(life, 1), Version(life, 2)
+    log = open_log(settings)
+    for request, row, _ in asked(seed=8 + wrong):
+        theirs = choose(request, 0.5, salt_of(PROJECT, 2))
+        said = (canary if theirs else champion).answer(
+            request, row, "canary" if theirs else "champion"
+        )
+        if theirs and wrong:
+            scores = [1 - score for score in said.scores]
+            said = replace(said, scores=scores, predictions=[int(s >= 0.5) for s in scores])
+        log.append(said)
+    log.close()
+    label(settings, asked(seed=8 + wrong))
+    return trial_of(settings, "canary")
+
+
+def test_a_canary_that_was_found_worse_is_not_widened(home: Home, settings: Settings) -> None:
+    start_canary(home.life.root, settings, 2, 0.5)
+    unclear = trial_of(settings, "canary")
+    assert keep(settings, unclear).event.outcome == "unclear"
+    widen_canary(home.life.root, settings, 0.51)  # without labels people decide
+
+    worse = answered_by_turns(settings, home.life, wrong=True)
+    kept = keep(settings, worse)
+    assert kept.event.outcome == "worse"
+    assert kept.event.digests == {
+        "candidate": Version(home.life, 2).digest,
+        "champion": Version(home.life, 1).digest,
+        "report": digest([worse.report, worse.decision]),
+    }
+    with pytest.raises(PromotionRefused, match=f"entry {kept.seq} says that it is worse"):
+        widen_canary(home.life.root, settings, 0.6)
+    assert traffic_of(settings.stack, PROJECT).canary_weight == 0.51
+    assert home.outcomes[-1] == "refused"
+
+    withdraw_canary(settings)
+    start_canary(home.life.root, settings, 3, 0.1)
+    widen_canary(home.life.root, settings, 0.2)  # it was found of another
+    withdraw_canary(settings)
+
+    start_canary(home.life.root, settings, 2, 0.5)
+    better = answered_by_turns(settings, home.life, wrong=False)
+    assert keep(settings, better).event.outcome == "accepted"
+    widen_canary(home.life.root, settings, 0.6)  # the newest finding counts
 
 
 def test_nothing_runs_nothing_is_compared(home: Home, settings: Settings) -> None:
