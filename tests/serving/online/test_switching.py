@@ -1,5 +1,6 @@
 """Promotions, rollbacks and what does not load: the server follows, and nobody is kept waiting."""
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,8 +11,11 @@ import pytest
 from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import ledger_of
 from mlops_tasks.serving.online.app import application
+from mlops_tasks.serving.online.metrics import Metrics
 from mlops_tasks.serving.online.shelf import ACTION
+from mlops_tasks.serving.online.slot import Slot
 from mlops_tasks.serving.prediction_log.reader import predictions
+from mlops_tasks.serving.prediction_log.writer import open_log
 from mlops_tasks.serving.traffic.steering import (
     start_canary,
     start_shadow,
@@ -55,6 +59,29 @@ def test_a_champion_that_was_altered_leaves_the_old_one_and_an_event_says_why(
     assert event.reason
     following.wait_for(2)  # what was put right is tried again
     assert _events(trained, "switched", "2")
+
+
+def test_a_version_that_was_replaced_is_freed(trained: Life) -> None:
+    settings = placed(trained)
+    log = open_log(settings)
+    slot = Slot(settings.stack, PROJECT, QUICK, Metrics(()), log)
+    slot.refresh()
+    champion = slot.now.champion
+    assert champion is not None
+    assert champion.version == 2
+    native = champion.predictor._native  # type: ignore[attr-defined]
+    held = [weakref.ref(each) for each in (champion.predictor, native._estimator)]
+    del champion, native
+    trained.rollback(to=1)
+    try:
+        slot.refresh()
+        assert slot.now.champion is not None
+        assert slot.now.champion.version == 1
+        # What a switch freezes is never looked through again: nothing may wait for that.
+        assert [each() for each in held] == [None, None]
+    finally:
+        log.close()
+        trained.rollback(to=2)
 
 
 def test_each_switch_is_on_record_once(trained: Life, following: Running) -> None:
