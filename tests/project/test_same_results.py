@@ -1,6 +1,9 @@
-"""The same words give the same training: alone or in a sweep, typed or called."""
+"""The same words give the same training: alone or in a sweep, typed or called, two at a time."""
 
 import json
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +59,33 @@ def test_a_run_of_a_sweep_and_one_from_python_are_as_one_that_is_typed(
     code = f"from flight_delay.flows import train; print(train({[*WORDS, 'seed=2']}).run_id)"
     called = homes["python"].run("python", "-c", code).stdout.split()[-1]
     assert recorded(homes["python"], called) == one
+
+
+def test_two_trainings_at_once_where_nothing_is_yet_and_no_server_runs(
+    project: Generated, tmp_path: Path
+) -> None:
+    """Each starts a Prefect of its own on one new database, beside new stores for all the rest."""
+    home = project.with_home(tmp_path / "home")
+    alone = {k: v for k, v in home.environment.items() if not k.startswith("PREFECT_")}
+    fresh = replace(home, environment=alone)
+
+    def train(seed: int) -> dict[str, Any]:
+        done = fresh.run("mlops", "train", *WORDS, f"seed={seed}", "--json")
+        assert "✗" not in done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(train, (2, 3)))
+
+    assert sorted(each["version"] for each in found) == [1, 2]
+    assert len({each["candidate_digest"] for each in found}) == 2
+    client = client_of(fresh)
+    for each in found:
+        assert client.get_run(each["run_id"]).info.status == "FINISHED"
+    champion = client.get_model_version_by_alias("flight-delay", "champion")
+    assert champion.run_id in {each["run_id"] for each in found}
+    fresh.run("mlops", "audit", "verify")
+    flows = "select count(*) from flow_run where state_type = 'COMPLETED'"
+    with sqlite3.connect(tmp_path / "home" / "prefect" / "prefect.db") as database:
+        assert database.execute(flows).fetchone() == (2,)
