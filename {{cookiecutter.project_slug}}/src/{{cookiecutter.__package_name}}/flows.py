@@ -158,7 +158,7 @@ def monitor(
     alarm = decide(settings, champion, window, drift.report, overrides or [], retrain)
     called = call_for_training(settings)
     report = publish(settings, champion, window, traffic, drift, health, alarm, called)
-    show(report)
     for late in late_windows(settings, window):
-        monitor(overrides, *late)
+        monitor.fn(overrides, *late)
+    show(report)
     return report
