@@ -28,6 +28,7 @@ from tests.monitoring import answering
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 KILLS = 20
+PATIENCE_SECONDS = 60  # for a worker to begin, where there is work
 WINDOWS = 5
 SEED = int(os.environ.get("KILL_SEED", "4"))
 FIRST = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=20)
@@ -104,15 +105,26 @@ def killed_monitors(ours: Generated, rng: random.Random, log: Path) -> None:
 
 
 def killed_workers(ours: Generated, rng: random.Random, log: Path) -> int:
-    """Kill workers with all that they run; how many flow processes that were."""
+    """Kill workers with all that they run; how many flow processes that were.
+
+    Every second one is given the time to begin with a flow, however slow the machine is.
+    """
     hit = 0
-    for _ in range(KILLS):
+    for number in range(KILLS):
         with worker(ours, ours.environment["POOL"], log) as process:
-            time.sleep(rng.uniform(2, 14))
-            family = psutil.Process(process.pid).children(recursive=True)
-            hit += sum("prefect.engine" in " ".join(_words(each)) for each in family)
+            end = time.monotonic() + (PATIENCE_SECONDS if number % 2 else 0)
+            while not _flows(process.pid) and time.monotonic() < end:
+                time.sleep(0.2)
+            time.sleep(rng.uniform(0, 10))
+            hit += len(_flows(process.pid))
             kill_all(process.pid)
     return hit
+
+
+def _flows(worker: int) -> list[psutil.Process]:
+    """The flow processes of a worker."""
+    family = psutil.Process(worker).children(recursive=True)
+    return [each for each in family if "prefect.engine" in " ".join(_words(each))]
 
 
 def _words(process: psutil.Process) -> list[str]:
