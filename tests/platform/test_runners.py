@@ -123,9 +123,9 @@ def test_only_the_process_of_the_flow_gets_ready_to_record(
     def run(step: Travelling) -> Any:
         return apart(lambda: (residency.enter(settings), computed(step))[1])
 
-    run(Travelling(tasks.contracts.admit))
+    run(Travelling(tasks.admission.admit))
     assert ready == [], "nothing is fitted, so nothing may be recorded"
-    packed = run(Travelling(tasks.contracts.admit, alone=True))
+    packed = run(Travelling(tasks.admission.admit, alone=True))
     assert ready == [settings.stack.name]
     computed(pickle.loads(packed))
     assert len(ready) == 1, "what is fitted elsewhere is recorded here"
