@@ -31,7 +31,7 @@ def test_what_a_request_may_bring_is_said_by_options(trained: Life, tmp_path: Pa
         with socket.create_connection(("127.0.0.1", server.port)) as line:
             head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
             line.sendall(f"{head}Content-Length: 40\r\n\r\n".encode())
-            line.settimeout(30)
+            line.settimeout(8)  # sooner than by default
             assert b" 408 " in line.recv(4096)
         with (
             socket.create_connection(("127.0.0.1", server.port)),
