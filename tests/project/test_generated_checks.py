@@ -202,7 +202,7 @@ def spoil(project: Generated, mutation: Mutation) -> None:
     source.write_text(text)
 
 
-def tests_of(project: Generated, *words: str) -> subprocess.CompletedProcess[str]:
+def checked(project: Generated, *words: str) -> subprocess.CompletedProcess[str]:
     plugins = ("-p", "no:xdist", "-p", "no:timeout", "-p", "no:cacheprovider")
     return project.run("python", "-m", "pytest", *plugins, *words, check=False)
 
@@ -214,7 +214,7 @@ def test_a_mistake_fails_the_test_that_is_about_it_and_no_other(
     spoiled = project.copy(tmp_path)
     spoil(spoiled, mutation)
     file = f"tests/{mutation.fails.partition('::')[0]}"
-    done = tests_of(spoiled, "-q", "-rfE", file)
+    done = checked(spoiled, "-q", "-rfE", file)
     assert done.returncode == 1, done.stdout
     failed = set(re.findall(r"^(?:FAILED|ERROR) tests/(\S+::\S+)", done.stdout, re.MULTILINE))
     wanted = {each for each in ids(spoiled, file) if fnmatchcase(each, mutation.fails)}
@@ -230,7 +230,7 @@ def test_every_test_has_a_mistake_that_fails_it(project: Generated) -> None:
 
 
 def ids(project: Generated, file: str) -> list[str]:
-    listed = tests_of(project, "--collect-only", "-q", file).stdout
+    listed = checked(project, "--collect-only", "-q", file).stdout
     return re.findall(r"^tests/(\S+::\S+)$", listed, re.MULTILINE)
 
 
