@@ -176,7 +176,7 @@ MUTATIONS = [
     Mutation(
         "no rivals before the gate",
         FLOWS,
-        (("evaluation,\n        comparisons,", "evaluation,\n        [],"),),
+        (("evaluation, comparisons, settings.policy", "evaluation, [], settings.policy"),),
         "test_flows.py::test_train_and_score",
     ),
     Mutation(

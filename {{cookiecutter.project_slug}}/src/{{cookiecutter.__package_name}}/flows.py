@@ -72,13 +72,8 @@ def train(overrides: list[str] | None = None, alarm: str = "") -> Registration:
     if champion and champion.candidate != candidate:
         rivals["champion"] = champion.candidate
     comparisons = compare(evaluation, rivals, parts.comparison, settings.evaluation, seed)
-    decision = judge(
-        candidate,
-        evaluation,
-        comparisons,
-        settings.policy,
-        champion_digest=champion.candidate.digest if champion else None,
-    )
+    reigning = champion.candidate.digest if champion else None
+    decision = judge(candidate, evaluation, comparisons, settings.policy, champion_digest=reigning)
     lineage = trace(str(ROOT), settings, raw, models)
     registration = register(
         settings, candidate, evaluation, comparisons, decision, lineage, overrides or []
