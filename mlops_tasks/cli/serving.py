@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from mlops_tasks.cli.options import INTERRUPTED, AsJson, ProjectFolder, Set, app
+from mlops_tasks.serving.online.options import Options
 
 keys_app = typer.Typer(help="Who may ask a server: API keys.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
+
+BY_DEFAULT = Options()
 
 KeyFile = Annotated[
     Path | None,
@@ -29,20 +32,22 @@ def serve(
     ] = None,
     canary: Annotated[
         bool, typer.Option(help="Answer a canary's share here too; not where a cluster splits.")
-    ] = True,
-    max_rows: Annotated[int, typer.Option(min=1, help="The most rows of one request.")] = 1000,
+    ] = BY_DEFAULT.canary,
+    max_rows: Annotated[
+        int, typer.Option(min=1, help="The most rows of one request.")
+    ] = BY_DEFAULT.max_rows,
     max_bytes: Annotated[
         int, typer.Option(min=1, help="The largest body of a request, in bytes.")
-    ] = 2 << 20,
+    ] = BY_DEFAULT.max_body_bytes,
     body_seconds: Annotated[
         float, typer.Option(min=0.001, help="How long a body may take to arrive, in seconds.")
-    ] = 10.0,
+    ] = BY_DEFAULT.body_seconds,
     predict_seconds: Annotated[
         float, typer.Option(min=0.001, help="How long a model may take over one, in seconds.")
-    ] = 10.0,
+    ] = BY_DEFAULT.predict_seconds,
     max_connections: Annotated[
         int, typer.Option(min=1, help="The most connections that are open at once.")
-    ] = 1000,
+    ] = BY_DEFAULT.max_connections,
     keys: KeyFile = None,
     overrides: Set = None,
     project: ProjectFolder = Path(),
@@ -51,7 +56,6 @@ def serve(
     import logging
 
     from mlops_tasks.project import running
-    from mlops_tasks.serving.online.options import Options
     from mlops_tasks.serving.online.server import serve
 
     settings = running.placed_settings_of(running.find(project), overrides or [])

@@ -17,9 +17,7 @@ from mlops_tasks.governance.private_digests import digest_key, private_digest
 from mlops_tasks.settings.schema import Settings
 
 MARK = "hmac:"
-KEPT = (
-    48  # hexadecimal digits, so that a marked digest is no longer than the name of a level may be
-)
+KEPT = 48  # digits, so that a marked digest is no longer than a level's name may be
 
 
 def columns_as_logged(columns: Columns, settings: Settings) -> Columns:

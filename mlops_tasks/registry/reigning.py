@@ -39,9 +39,7 @@ def version_of(stack: StackSettings, model: str, number: int) -> Champion:
     AlteredObject
         If it is not, in every byte, what was registered.
     """
-    client = connect(stack)
-    with talking(stack):
-        release = open_release(client, stack, by_number(client, model, number))
+    release = _opened(stack, model, number)
     return Champion(release.version, release.run_id, release.evidence.candidate)
 
 
@@ -55,9 +53,7 @@ def release_of(stack: StackSettings, model: str, champion: Champion) -> Release:
     AlteredObject
         If it is not, in every byte, what was registered.
     """
-    client = connect(stack)
-    with talking(stack):
-        return open_release(client, stack, by_number(client, model, champion.version))
+    return _opened(stack, model, champion.version)
 
 
 def reference_of(release: Release, model: str) -> Profile:
@@ -76,3 +72,9 @@ def reference_of(release: Release, model: str) -> Profile:
             next_step="register it again with this version of mlops-tasks: `mlops train --fresh`",
         )
     return profile
+
+
+def _opened(stack: StackSettings, model: str, number: int) -> Release:
+    client = connect(stack)
+    with talking(stack):
+        return open_release(client, stack, by_number(client, model, number))

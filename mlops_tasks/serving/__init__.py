@@ -1,1 +1,1 @@
-"""Serving: for now, scoring whole datasets with the champion."""
+"""The champion's answers: one at a time behind HTTP, or whole datasets; and what is kept."""

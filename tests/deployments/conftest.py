@@ -60,6 +60,13 @@ def worker(ours: Generated, pool: str, log: Path) -> Iterator["subprocess.Popen[
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
+    with killed_after(process):
+        yield process
+
+
+@contextlib.contextmanager
+def killed_after(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
+    """A process in a session of its own; no part of that outlives the block."""
     try:
         yield process
     finally:

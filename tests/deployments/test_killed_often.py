@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import random
-import signal
 import subprocess
 import threading
 import time
@@ -21,7 +20,7 @@ import psutil
 import pytest
 
 from tests.conftest import Generated
-from tests.deployments.conftest import publish, recorded, until, worker
+from tests.deployments.conftest import killed_after, publish, recorded, until, worker
 from tests.deployments.test_alarmed_twice import trainings
 from tests.deployments.test_killed import kill_all
 from tests.monitoring import answering
@@ -83,12 +82,8 @@ def monitor(ours: Generated, hour: int, log: Path) -> Iterator["subprocess.Popen
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    try:
+    with killed_after(process):
         yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def killed_monitors(ours: Generated, rng: random.Random, log: Path) -> None:

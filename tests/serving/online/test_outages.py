@@ -116,17 +116,22 @@ def there(life: Life) -> Settings:
     return Settings.model_validate(raw)
 
 
+def two_versions(home: Path) -> Settings:
+    """A champion, and another version that was let in."""
+    life = OnS3(home)
+    life.home.mkdir()
+    life.people()
+    life.train(40)
+    life.register(life.evidence(20))
+    return there(life)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["unwell", "gone"])
 def test_a_version_answers_soon_after_its_store_is_back(
     s3: Flaky, tmp_path: Path, mode: str
 ) -> None:
-    life = OnS3(tmp_path / "home")
-    life.home.mkdir()
-    life.people()
-    life.train(40)
-    life.register(life.evidence(20))
-    settings = there(life)
+    settings = two_versions(tmp_path / "home")
     options = replace(QUICK, retry_seconds=20, outage_seconds=0.1)
 
     def told() -> list[dict[str, str]]:
@@ -152,12 +157,7 @@ def test_a_version_that_is_broken_is_left_alone_for_longer_and_longer(
 ) -> None:
     import boto3
 
-    life = OnS3(tmp_path / "home")
-    life.home.mkdir()
-    life.people()
-    life.train(40)
-    life.register(life.evidence(20))
-    settings = there(life)
+    settings = two_versions(tmp_path / "home")
     client = connect(settings.stack)
     run = client.get_model_version(PROJECT, "2").run_id
     root = client.get_run(run).info.artifact_uri.removeprefix("s3://bucket/")
