@@ -6,9 +6,9 @@ the flow began. Outside of a run nothing is taken along, and a step on data is r
 
 `alone` steps compute one at a time in each process: numpy's generator and the threads of BLAS
 belong to the process, and equal bits need them. Steps side by side are processes side by side.
-While the first of them computes, the process of the flow imports what recording will need.
 """
 
+import contextlib
 import contextvars
 import functools
 import threading
@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any
 
 from mlops_tasks.governance import residency
-from mlops_tasks.registry.head_start import head_start
 
 _COMPUTES = threading.Lock()
 
@@ -55,12 +54,7 @@ class Travelling:
         return self._called(*args, **kwargs)
 
     def _called(self, *args: Any, **kwargs: Any) -> Any:
-        if not self._alone:
-            return self._checked(*args, **kwargs)
-        here = residency.entered()
-        with _COMPUTES:
-            if here and self._run is None:
-                head_start(here.stack)
+        with _COMPUTES if self._alone else contextlib.nullcontext():
             return self._checked(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Any, ...]:

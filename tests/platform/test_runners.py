@@ -21,7 +21,6 @@ from mlops_tasks.errors import PlatformError, ResidencyRefused
 from mlops_tasks.governance import residency
 from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import ledger_of
-from mlops_tasks.platform import travelling
 from mlops_tasks.platform.runners import StackRunner, finished, runner_of
 from mlops_tasks.platform.travelling import Travelling
 from mlops_tasks.references import code
@@ -106,29 +105,6 @@ def test_a_function_takes_its_run_along(tmp_path: Path) -> None:
             again(rows, None, None, store="")
     finally:
         del os.environ[residency.OBSERVED]
-
-
-def test_only_the_process_of_the_flow_gets_ready_to_record(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ready: list[str] = []
-    monkeypatch.setattr(travelling, "head_start", lambda stack: ready.append(stack.name))
-    settings, rows = settings_in(tmp_path), rows_in(tmp_path)
-
-    def computed(step: Travelling) -> Any:
-        with pytest.raises(AttributeError, match="reference"):
-            step(rows, None, None, store="")
-        return cloudpickle.dumps(step)
-
-    def run(step: Travelling) -> Any:
-        return apart(lambda: (residency.enter(settings), computed(step))[1])
-
-    run(Travelling(tasks.admission.admit))
-    assert ready == [], "nothing is fitted, so nothing may be recorded"
-    packed = run(Travelling(tasks.admission.admit, alone=True))
-    assert ready == [settings.stack.name]
-    computed(pickle.loads(packed))
-    assert len(ready) == 1, "what is fitted elsewhere is recorded here"
 
 
 def apart(work: Callable[[], Any]) -> Any:
