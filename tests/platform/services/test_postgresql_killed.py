@@ -1,17 +1,22 @@
 """PostgreSQL is killed while a model is being fitted: runs, registry and ledger all lie in it."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
+from mlops_tasks.errors import PlatformError
+from mlops_tasks.platform.services import embedded
 from tests.deployments.conftest import until
 from tests.platform.services.conftest import MLOPS, Home
 from tests.platform.services.test_postgresql import TRAIN, train
@@ -103,3 +108,86 @@ def test_where_it_stays_away_that_is_one_error_and_no_half_a_model(
         assert connection.execute("SELECT count(*) FROM model_versions").fetchone() == (1,)
     again = train(home, waiting, "model=held", "seed=2")
     assert json.loads(again.stdout)["version"] == 2, "and what was done is found again"
+
+
+def test_a_recovery_longer_than_the_wheels_patience_is_waited_for(home: Home) -> None:
+    """`up` gives a server that replays its log the time that it needs."""
+    data = home.path / "postgres"
+    dead = home.pids()["postgres"]
+    os.kill(dead, signal.SIGKILL)
+    until("it lives", lambda: home.status()["postgres"]["state"] == "dead")
+    with ThreadPoolExecutor() as beside:
+        slow = beside.submit(held_back, data / "postmaster.pid", dead)
+        home.mlops("up")
+        slow.result()
+    assert home.pids()["postgres"] != dead
+    with psycopg.connect(f"postgresql://postgres@/mlops_mlflow?host={data}") as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def held_back(file: Path, dead: int) -> None:
+    """Stop a server that starts, before it takes connections, for longer than `pg_ctl` waits."""
+    started = dead
+    for _ in range(60_000):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            started = int(file.read_text().splitlines()[0])
+        if started != dead:
+            break
+        time.sleep(0.001)
+    assert started != dead, "nothing started"
+    os.kill(started, signal.SIGSTOP)
+    time.sleep(DOWN_SECONDS)
+    said = file.read_text()
+    os.kill(started, signal.SIGCONT)
+    assert "ready" not in said, "it was quicker"
+
+
+@pytest.fixture
+def noted(new_home: Callable[[], Home]) -> Iterator[tuple[Path, "subprocess.Popen[bytes]"]]:
+    """A home where a server has died, whose number a process of ours has."""
+    home = new_home().path
+    service = embedded.start(home)
+    os.kill(service.pid, signal.SIGKILL)
+    until("it lives", lambda: not psutil.pid_exists(service.pid))
+    file = home / "postgres" / "postmaster.pid"
+    other = subprocess.Popen(["sleep", "600"])
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([str(other.pid), *lines[1:]]) + "\n")
+    yield home, other
+    other.kill()
+    other.wait()
+    with contextlib.suppress(OSError, IndexError):
+        os.kill(int(file.read_text().split()[0]), signal.SIGINT)
+
+
+def test_another_program_with_its_number_is_left_alone(
+    noted: tuple[Path, "subprocess.Popen[bytes]"],
+) -> None:
+    home, other = noted
+    with pytest.raises(PlatformError, match=f"process {other.pid} is noted") as refused:
+        embedded.start(home)
+    assert str(refused.value.where).endswith("postmaster.pid")
+    assert other.poll() is None
+
+
+def test_a_dead_server_is_waited_for_until_it_is_collected(
+    noted: tuple[Path, "subprocess.Popen[bytes]"],
+) -> None:
+    home, corpse = noted
+    corpse.kill()
+    with ThreadPoolExecutor() as beside:
+        starting = beside.submit(embedded.start, home)
+        time.sleep(1)
+        assert not starting.done()
+        corpse.wait()
+        assert starting.result().pid != corpse.pid
+
+
+def test_a_corpse_that_nobody_collects_is_named(
+    noted: tuple[Path, "subprocess.Popen[bytes]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, corpse = noted
+    corpse.kill()
+    monkeypatch.setattr(embedded, "REAP_SECONDS", 0.5)
+    with pytest.raises(PlatformError, match=f"process {corpse.pid} is noted"):
+        embedded.start(home)
