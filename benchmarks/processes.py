@@ -1,7 +1,7 @@
 """Fresh processes, timed from outside: wall seconds, and the CPU seconds of child and descendants.
 
 Children see none of the caller's MLOPS_, PREFECT_, MLFLOW_ or ZENML_ variables, so that every
-contender starts from the same ground.
+contender starts from the same ground; and they may keep byte code, as they do on a user's machine.
 """
 
 import os
@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 FOREIGN = ("MLOPS_", "PREFECT_", "MLFLOW_", "ZENML_")
+HINDERING = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
 TIMEOUT_SECONDS = 900
 
 ZENML = "zenml[local]==0.98.0"
@@ -81,7 +82,7 @@ def clean(**more: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(FOREIGN) and name not in ("VIRTUAL_ENV", "PYTHONPATH")
+        if not name.startswith(FOREIGN) and name not in HINDERING
     }
     return kept | more
 

@@ -93,11 +93,12 @@ def asked(ours: Generated, path: str, **body: Any) -> Any:
 
 
 def deployments(ours: Generated, stage: str = "dev") -> dict[str, Any]:
-    """The project's deployments by `flow/name`."""
+    """The project's deployments by `flow/name`, without whether a worker was heard of lately."""
     tags = [f"mlops.project:{NAME}", f"mlops.stage:{stage}"]
     found = asked(ours, "deployments/filter", deployments={"tags": {"all_": tags}})
     return {
-        f"{asked(ours, 'flows/' + each['flow_id'])['name']}/{each['name']}": each for each in found
+        f"{asked(ours, 'flows/' + each['flow_id'])['name']}/{each['name']}": each | {"status": None}
+        for each in found
     }
 
 

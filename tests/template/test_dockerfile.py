@@ -1,5 +1,6 @@
 """The image's recipe: nothing to complain about, and what it copies is enough to build from."""
 
+import importlib.util
 import json
 import os
 import re
@@ -106,6 +107,8 @@ def test_what_it_copies_is_enough_and_gives_the_locked_environment(
             for each in app.iterdir():  # all that the second stage takes is .venv
                 if each.name != ".venv":
                     shutil.rmtree(each) if each.is_dir() else each.unlink()
+        elif word == "ARG" and building:
+            environment |= dict([rest.split("=", 1)])
         elif word == "ENV" and building:
             environment |= dict(pair.split("=", 1) for pair in shlex.split(rest))
             environment |= {"UV_PYTHON": sys.executable}
@@ -116,6 +119,7 @@ def test_what_it_copies_is_enough_and_gives_the_locked_environment(
         elif word == "RUN" and rest.startswith("uv "):
             command = [sys.executable, "-m", "uv", *shlex.split(rest)[1:]]
             subprocess.run(command, cwd=app, env=environment, check=True, timeout=300)
+    require_byte_code(app / ".venv")
     shutil.rmtree(project)
     programs = {"PATH": f"{app}/.venv/bin:{os.environ['PATH']}", "MLOPS_HOME": str(tmp_path)}
     run = {"cwd": app, "env": environment | programs, "text": True, "capture_output": True}
@@ -129,6 +133,13 @@ def test_what_it_copies_is_enough_and_gives_the_locked_environment(
     assert done.stdout.splitlines()[-1:] == ["as locked"], done.stdout + done.stderr
     shown = subprocess.run([f"{app}/.venv/bin/mlops", "config"], check=False, **run)
     assert re.search("project: flight-delay", shown.stdout), shown.stderr
+
+
+def require_byte_code(environment: Path) -> None:
+    """A run compiles nothing, and the byte code holds no time: the image is the same again."""
+    (module,) = environment.glob("lib/*/site-packages/mlflow/__init__.py")
+    compiled = Path(importlib.util.cache_from_source(str(module))).read_bytes()
+    assert int.from_bytes(compiled[4:8], "little") & 1, "valid by the hash of its source, PEP 552"
 
 
 def copy(project: Path, app: Path, sources: list[str], target: str) -> None:
