@@ -32,4 +32,13 @@ def moto(folder: Path) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with local_server(command, os.environ, health=f"{url}/moto-api/", log=folder / "moto.log"):
+        forget_stores()
         yield url
+    forget_stores()
+
+
+def forget_stores() -> None:
+    """s3fs keeps one client a process, with the address that the environment had at first."""
+    from s3fs import S3FileSystem
+
+    S3FileSystem.clear_instance_cache()

@@ -20,7 +20,7 @@ from mlops_tasks.registry.release import current_champion
 from mlops_tasks.settings.schema import Settings, StackSettings
 from mlops_tasks.storage import fetch, put
 from tests.faults.flaky import Flaky, flaky
-from tests.faults.servers import moto, open_mlflow
+from tests.faults.servers import forget_stores, moto, open_mlflow
 from tests.registry.life import Life
 
 pytestmark = pytest.mark.slow
@@ -47,13 +47,12 @@ def _environment(s3: Flaky, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     import boto3
-    from s3fs import S3FileSystem
 
-    S3FileSystem.clear_instance_cache()
+    forget_stores()
     boto3.client("s3", endpoint_url=s3.url).create_bucket(Bucket="bucket")
     yield
     s3.well()
-    S3FileSystem.clear_instance_cache()
+    forget_stores()
 
 
 @pytest.mark.parametrize("mode", ["unwell", "mute", "gone"])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.faults.servers import forget_stores
 from tests.storage.seaweed import ObjectStore, seaweed
 
 
@@ -20,6 +21,7 @@ def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bucket of this test's own, on the server that the environment names."""
     for name, value in object_store.environment.items():
         monkeypatch.setenv(name, value)
+    forget_stores()
     name = f"b-{uuid.uuid4().hex[:12]}"
     object_store.client().create_bucket(Bucket=name)
     return name
