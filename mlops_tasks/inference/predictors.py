@@ -3,8 +3,9 @@
 Whether a model may be served by ONNX Runtime is `conversion`'s affair.
 
 Guarantees, each held by a test: `OnnxPredictor` never answers with what is not a number, and where
-ONNX Runtime breaks it does not either: it asks the model itself; what a model says to a value that
-it cannot take is a `ValueError`, whatever library said it.
+ONNX Runtime breaks it does not either: it asks the model itself, but never at once, for nobody knows
+how long that takes; what a model says to a value that it cannot take is a `ValueError`, whatever
+library said it.
 """
 
 from collections.abc import Sequence
@@ -38,8 +39,11 @@ class Predictor(Protocol):
             If the model refuses a value.
         """
 
-    def quick(self, rows: int) -> bool:
-        """Whether so many rows take less time than handing them to another thread would."""
+    def at_once(self, rows: Sequence[Row]) -> list[float] | None:
+        """The scores, if they take less time than handing the rows to another thread would.
+
+        None where `scores` must be asked, elsewhere.
+        """
 
 
 class NativePredictor:
@@ -74,9 +78,9 @@ class NativePredictor:
                 raise ValueError(f"the model refuses a value: {type(error).__name__}") from error
         return found
 
-    def quick(self, rows: int) -> bool:
+    def at_once(self, rows: Sequence[Row]) -> None:
         """See `Predictor`."""
-        return False
+        return None
 
 
 class OnnxPredictor:
@@ -101,7 +105,7 @@ class OnnxPredictor:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # fatal: what it throws is seen to here
         self._session: Any = onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"]
         )
@@ -113,6 +117,15 @@ class OnnxPredictor:
 
     def scores(self, rows: Sequence[Row]) -> list[float]:
         """See `Predictor`."""
+        found = self._converted(rows)
+        return self._native.scores(rows) if found is None else found
+
+    def at_once(self, rows: Sequence[Row]) -> list[float] | None:
+        """See `Predictor`."""
+        return self._converted(rows) if len(rows) <= QUICK_ROWS else None
+
+    def _converted(self, rows: Sequence[Row]) -> list[float] | None:
+        """None where ONNX Runtime has no answer, for example to a category that it was not told."""
         count = self._numbers
         plain = [row[:count] for row in rows] if self._texts else rows
         numbers = np.array(plain, dtype=np.float32)  # a missing value becomes NaN
@@ -124,12 +137,8 @@ class OnnxPredictor:
         try:
             found = self._session.run(["probabilities"], feed)[0][:, 1]
         except Exception:  # what it throws has no common base
-            return self._native.scores(rows)
+            return None
         if not np.isfinite(found).all():
-            return self._native.scores(rows)
+            return None
         scores: list[float] = found.tolist()
         return scores
-
-    def quick(self, rows: int) -> bool:
-        """See `Predictor`."""
-        return rows <= QUICK_ROWS

@@ -4,11 +4,12 @@ The flow judges those again, each for the version that answered it, which writes
 and changes nothing else: verdicts and alarms are on record, gauges show the newest window.
 
 Guarantees, each held by a test: a window is named as soon as a label of it has come or changed, in
-whatever order, and not again; a window whose rows are gone is left as it was reported; only the
-newest window looks for others.
+whatever order, and not again, also if more of its rows have come than were judged; a window whose
+rows are gone is left as it was reported; only the newest window looks for others.
 """
 
 import hashlib
+import math
 
 import polars as pl
 
@@ -97,7 +98,7 @@ def _has_others(settings: Settings, window: Window, run: WindowRun, labels: pl.D
         version=int(run.version),
         columns=JOINED_BY,
     )
-    still_there = rows.height == run.metrics.get("drift_rows")
+    still_there = rows.height >= run.metrics.get("drift_rows", math.inf)
     return still_there and labels_digest(labelled(rows, labels)) != run.labels
 
 

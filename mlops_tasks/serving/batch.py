@@ -150,9 +150,15 @@ def _needed(path: Path, columns: Columns) -> dict[str, pl.DataType]:
 
 
 def _scored(estimator: "BaseEstimator", part: pl.DataFrame, champion: Champion) -> pl.DataFrame:
-    return scores_of(estimator, part, champion.candidate.columns).with_columns(
-        (pl.col(SCORE) >= THRESHOLD).cast(pl.Int64).alias("prediction")
-    )
+    found = scores_of(estimator, part, champion.candidate.columns)
+    if not (known := found[SCORE].is_finite().fill_null(False)).all():
+        first = found.filter(~known).row(0, named=True)
+        raise DataError(
+            "the model has no score for a row",
+            where=", ".join(f"{name} {first[name]}" for name in champion.candidate.columns.key),
+            next_step="leave the row out, or train a model that can take its values",
+        )
+    return found.with_columns((pl.col(SCORE) >= THRESHOLD).cast(pl.Int64).alias("prediction"))
 
 
 def _keep(folder: str, part: pl.DataFrame, regions: tuple[str, ...]) -> Dataset:

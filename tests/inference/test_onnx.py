@@ -256,6 +256,18 @@ def test_probes_stay_within_what_columns_can_hold() -> None:
     assert {row[1] for row in made} >= {0, 65535, None}
 
 
+class Overflowing:
+    """A session that has no number for large values."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def run(self, names: list[str], feed: dict[str, Any]) -> Any:
+        [found] = self._session.run(names, feed)
+        found[feed["rows"][:, 0] > 1e38] = np.nan
+        return [found]
+
+
 def test_scores_that_are_no_numbers_are_asked_of_the_model_itself() -> None:
     frame = rows()
     model = make_pipeline(StandardScaler(), LogisticRegression())
@@ -263,10 +275,13 @@ def test_scores_that_are_no_numbers_are_asked_of_the_model_itself() -> None:
     features = features_of((frame,), PLAIN)
     native = NativePredictor(model, features)
     predictor = OnnxPredictor(onnx.convert(model, features, True), native, features)
+    predictor._session = Overflowing(predictor._session)
     asked = [(3.4e38, 0), (0.5, 3)]
 
     assert predictor.scores(asked) == pytest.approx(native.scores(asked), abs=1e-5)
     assert all(np.isfinite(predictor.scores(asked)))
+    assert predictor.at_once(asked) is None, "the model itself may take long"
+    assert predictor.at_once(asked[1:]) == predictor.scores(asked[1:])
 
 
 DTYPES = {

@@ -115,9 +115,8 @@ class Answers:
     async def _scores(self, served: Served, rows: list[Row]) -> list[float]:
         predictor = served.predictor
         try:
-            if predictor.quick(len(rows)):
-                scores = predictor.scores(rows)
-            else:
+            scores = predictor.at_once(rows)
+            if scores is None:
                 scores = await self._scoring.scores(predictor, rows)
         except RequestRefused:
             raise

@@ -1,6 +1,7 @@
 """How much a request may bring, and how long it may take; nothing is read beyond that.
 
-Guarantee: of a body without a declared length no more than the limit is kept in memory.
+Guarantees, each held by a test: of a body without a declared length no more than the limit is kept
+in memory; its parts, the first one too, have one deadline in all.
 """
 
 import asyncio
@@ -31,13 +32,14 @@ async def read_body(
     declared = headers.get(b"content-length", b"")
     if declared.isdigit() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
     message = await _next(receive, seconds)
     if not message.get("more_body"):
         body: bytes = message.get("body", b"")
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
         return body
-    deadline = asyncio.get_running_loop().time() + seconds
     parts, size = [], 0
     while True:
         parts.append(message.get("body", b""))
@@ -46,8 +48,7 @@ async def read_body(
             raise _too_large(max_bytes)
         if not message.get("more_body"):
             return b"".join(parts)
-        left = deadline - asyncio.get_running_loop().time()
-        message = await _next(receive, left)
+        message = await _next(receive, deadline - loop.time())
 
 
 async def _next(receive: Receive, seconds: float) -> MutableMapping[str, Any]:

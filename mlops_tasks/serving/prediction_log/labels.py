@@ -152,13 +152,14 @@ def _checked(frame: pl.DataFrame) -> pl.DataFrame:
             where=", ".join(f"{name}: {dtype}" for name, dtype in frame.schema.items())[:300],
             next_step=_FORM,
         ) from error
-    broken = given[LABEL].dtype.is_float() & (given[LABEL] != kept[LABEL])
     missing = kept.select(pl.any_horizontal(pl.col(*JOINED_BY, LABEL).is_null())).to_series()
-    other = ~kept[LABEL].is_in([0, 1])
-    bad = missing | broken | other | (kept["row"] < 0)
+    bad = missing | ~kept[LABEL].is_in([0, 1]) | (kept["row"] < 0)
+    for name in ("row", LABEL):
+        if given[name].dtype.is_float():
+            bad |= given[name] != kept[name]
     if count := int(bad.sum()):
         raise DataError(
-            f"{count} of {kept.height} labels lack a value, or are neither 0 nor 1",
+            f"{count} of {kept.height} labels lack a value or a row, or are neither 0 nor 1",
             where=f"the first is row {bad.arg_true()[0]}",
             next_step=_FORM,
         )

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -33,6 +34,15 @@ EU = ("eu",)
 
 def tree(columns: Columns, seed: int) -> Pipeline:
     return make_pipeline(DecisionTreeClassifier(min_samples_leaf=20, random_state=seed))
+
+
+class Speechless(DecisionTreeClassifier):
+    """Has no score where x0 is above 2."""
+
+    def predict_proba(self, frame: Any, check_input: bool = True) -> Any:
+        found = super().predict_proba(frame, check_input)
+        found[np.asarray(frame)[:, 0] > 2] = np.nan
+        return found
 
 
 MODELS = {"tree": tree}
@@ -81,6 +91,15 @@ def test_every_row_once_in_order_as_the_model_says(
     assert (found.rows, found.columns) == (count, tuple(expected.columns))
     assert (found.regions, found.dvc_rev) == (EU, "abc")
     assert not list((tmp_path / "store").rglob("scoring/*")), "nothing else is left"
+
+
+def test_a_row_without_a_score_is_no_prediction(champion: Champion) -> None:
+    """It is named: what is not a number would be larger than any threshold."""
+    frame = rows_of(3000)
+    model = Speechless().fit(frame.select(COLUMNS.features).to_numpy(), frame["late"])
+    first = frame.filter(pl.col("x0") > 2)["id"][0]
+    with pytest.raises(DataError, match=f"no score for a row(?s:.)*id {first}"):
+        batch._scored(model, frame, champion)
 
 
 def dataset(frame: pl.DataFrame, folder: Path, group: int | None = None) -> Dataset:

@@ -161,6 +161,19 @@ def test_a_trickling_body_has_one_deadline_in_all() -> None:
     assert refused.value.status == 408
 
 
+def test_the_first_part_of_a_body_has_no_deadline_of_its_own() -> None:
+    parts = iter([(0.3, True), (0.3, False)])
+
+    async def receive() -> dict[str, Any]:
+        pause, more = next(parts)
+        await asyncio.sleep(pause)
+        return {"type": "http.request", "body": b" ", "more_body": more}
+
+    with pytest.raises(RequestRefused) as refused:
+        asyncio.run(read_body(receive, {}, max_bytes=10, seconds=0.5))
+    assert refused.value.status == 408
+
+
 class Hasty(PatientProtocol):
     head_seconds = 0.3
     largest_head = 8 << 10

@@ -135,6 +135,8 @@ def test_labels_that_were_not_reduced_are_joined_by_the_latest(tmp_path: Path) -
         ({"request_id": ["a"], "label": [-1]}, "neither 0 nor 1"),
         ({"request_id": ["a", "b"], "label": [0.0, float("nan")]}, "kind"),
         ({"request_id": ["a"], "label": ["late"]}, "kind"),
+        ({"request_id": ["a", "b"], "label": ["1", "2"]}, "the first is row 1"),
+        ({"request_id": ["a"], "label": [1], "row": [1.9]}, "1 of 1"),
         ({"request_id": ["a"], "label": [1], "row": [-1]}, "1 of 1"),
         ({"request_id": ["a"], "label": [1], "row": [None]}, "1 of 1"),
         ({"request_id": ["a"], "label": [1], "time": ["yesterday"]}, "kind"),
