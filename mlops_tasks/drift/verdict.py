@@ -2,8 +2,9 @@
 
 Pure: counts and rules in, report out. Guarantees, each held by a test: a column has drifted only if
 the difference is significant after control of the false discovery rate and its effect is larger
-than the limit; below the minimum of rows the verdict is "not enough rows", never "no drift"; every
-verdict says why. Of a time only the share of missing values is judged: it moves on by itself.
+than the limit; below the minimum of rows, or where no feature could be looked at, the verdict is
+"not enough rows", never "no drift"; every verdict says why. Of a time only the share of missing
+values is judged: it moves on by itself.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from mlops_tasks.drift.questions import (
 from mlops_tasks.encoding import digest
 from mlops_tasks.errors import DataError
 from mlops_tasks.settings.monitoring import DriftRules
+from mlops_tasks.training.fit import SCORE
 
 Verdict = Literal["drift", "no drift", "not enough rows"]
 
@@ -99,6 +101,7 @@ def compare(
     *,
     window: str = "",
     domain: DomainDrift | None = None,
+    unseen: Sequence[ColumnDrift] = (),
 ) -> DriftReport:
     """Hold a window against the reference.
 
@@ -114,6 +117,8 @@ def compare(
         What the window is called in the report.
     domain
         The multivariate test of the same window, to be judged along.
+    unseen
+        Columns that are watched, but that this window cannot be held against: see `not_seen`.
 
     Raises
     ------
@@ -121,7 +126,7 @@ def compare(
         If the counts were made against another profile, or a critical column is not watched.
     """
     require_counted(window_counts, profile)
-    _require_critical(profile, rules)
+    _require_critical((*profile.columns, *(each.name for each in unseen)), rules)
     sides = tuple(zip(profile.bins, profile.reference.tallies, window_counts.tallies, strict=True))
     effects = [effects_of(*side) for side in sides]
     *questions, last = adjust(
@@ -139,11 +144,19 @@ def compare(
         _column(*side, found, about, gone, rules.significance)
         for side, found, about, gone in zip(sides, effects, values, missing, strict=True)
     )
+    columns = (*columns, *unseen)
     judged = [each for each in columns if each.judged]
     share = sum(each.drifted for each in judged) / len(judged) if judged else 0.0
     verdict, reasons = _overall(columns, share, last, rules)
     name = digest(profile)
     return DriftReport(window, name, window_counts.rows, columns, share, verdict, reasons, domain)
+
+
+def not_seen(bins: Bins, reason: str) -> ColumnDrift:
+    """A column that a window says nothing about, and why."""
+    return ColumnDrift(
+        bins.name, bins.kind, "not enough rows", reason, {}, None, None, 0.0, None, None
+    )
 
 
 def _column(
@@ -215,14 +228,15 @@ def _overall(
     if reasons:
         return "drift", tuple(reasons)
     silent = tuple(f"{each.name}: {each.reason}" for each in unjudged[:MAX_NAMED])
-    nothing = not watched and not domain.answered
+    features = [each for each in columns if each.name != SCORE] or columns
+    nothing = not any(each.judged for each in features) and not domain.answered
     if nothing or any(each.name in rules.critical for each in unjudged):
         return "not enough rows", silent or ("no column could be judged",)
     return "no drift", (count, *silent)
 
 
-def _require_critical(profile: Profile, rules: DriftRules) -> None:
-    unknown = sorted(set(rules.critical) - set(profile.columns))
+def _require_critical(watched: Sequence[str], rules: DriftRules) -> None:
+    unknown = sorted(set(rules.critical) - set(watched))
     if unknown:
         raise DataError(
             "a critical column is not watched",

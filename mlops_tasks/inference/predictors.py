@@ -3,9 +3,9 @@
 Whether a model may be served by ONNX Runtime is `conversion`'s affair.
 
 Guarantees, each held by a test: `OnnxPredictor` never answers with what is not a number, and where
-ONNX Runtime breaks it does not either: it asks the model itself, but never at once, for nobody knows
-how long that takes; what a model says to a value that it cannot take is a `ValueError`, whatever
-library said it.
+ONNX Runtime breaks it does not either: it asks the model itself, but never at once, for nobody
+knows how long that takes; what a model says to a value that it cannot take is a `ValueError`,
+whatever library said it.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ Guarantee: what cannot be looked at, because the log may not keep it or nothing 
 to be unjudged, never to be without drift; digests are held against digests, never against values.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -13,7 +13,7 @@ from mlops_tasks.artifacts import Champion, Dataset, Evidence
 from mlops_tasks.data.frames import read_frame
 from mlops_tasks.drift.domain import DomainDrift, domain_drift, features_of
 from mlops_tasks.drift.profile import Counts, Profile, count
-from mlops_tasks.drift.verdict import DriftReport, compare
+from mlops_tasks.drift.verdict import ColumnDrift, DriftReport, compare, not_seen
 from mlops_tasks.encoding import digest
 from mlops_tasks.errors import AlteredObject, StorageError
 from mlops_tasks.monitoring.traffic import features_in, read_traffic
@@ -55,12 +55,13 @@ def detect(settings: Settings, champion: Champion, traffic: Dataset, window: Win
     reference = reference_of(release, settings.registered_model)
     hashed = settings.serving.log.hashed
     live = _marked(features_in(read_traffic(traffic)), hashed)
-    watched = within(reference, _comparable(reference, live, hashed))
+    unseen = tuple(_unseen(reference, live, hashed))
+    watched = within(reference, set(reference.columns) - {each.name for each in unseen})
     found = count(live.select(watched.columns), watched)
     plain = within(watched, set(watched.columns) - set(hashed))
     domain = _separated(release.evidence, live, plain, settings.seed)
     rules = settings.monitoring.drift
-    report = compare(watched, found, rules, window=window.name, domain=domain)
+    report = compare(watched, found, rules, window=window.name, domain=domain, unseen=unseen)
     return Detected(report, watched, found)
 
 
@@ -80,14 +81,15 @@ def _marked(live: pl.DataFrame, hashed: Collection[str]) -> pl.DataFrame:
     return live.with_columns(marked(live[name]) for name in hashed if name in live.columns)
 
 
-def _comparable(reference: Profile, live: pl.DataFrame, hashed: Collection[str]) -> set[str]:
-    """Kept alike on both sides: a digest cannot be held against a value."""
-    return {
-        bins.name
-        for bins in reference.bins
-        if bins.name in live.columns
-        and (bins.name in hashed) == bool(bins.levels and are_digests(bins.levels))
-    }
+def _unseen(
+    reference: Profile, live: pl.DataFrame, hashed: Collection[str]
+) -> Iterator[ColumnDrift]:
+    """What is not kept, or not kept alike on both sides."""
+    for bins in reference.bins:
+        if bins.name not in live.columns:
+            yield not_seen(bins, "no row of this window has it: nothing came, or the log drops it")
+        elif (bins.name in hashed) != bool(bins.levels and are_digests(bins.levels)):
+            yield not_seen(bins, "a digest on one side only: the log's rules changed since")
 
 
 def _separated(

@@ -11,7 +11,7 @@ import pytest
 
 from mlops_tasks.artifacts import Champion, Decision, Evidence, Lineage
 from mlops_tasks.data.frames import write_frame
-from mlops_tasks.drift.verdict import ColumnDrift
+from mlops_tasks.drift.verdict import ColumnDrift, DriftReport
 from mlops_tasks.inference.predictors import NativePredictor
 from mlops_tasks.monitoring import detection
 from mlops_tasks.monitoring.window import Window
@@ -55,20 +55,27 @@ def packaged(live: Live, here: Settings, folder: Path) -> Release:
 def judged(
     release: Release, here: Settings, live: Live, rows: pl.DataFrame, patch: pytest.MonkeyPatch
 ) -> dict[str, ColumnDrift]:
+    found = reported(release, here, live, rows, patch)
+    return {each.name: each for each in found.columns}
+
+
+def reported(
+    release: Release, here: Settings, live: Live, rows: pl.DataFrame, patch: pytest.MonkeyPatch
+) -> DriftReport:
     """Answer rows into a real log, and hold what that kept against the profile."""
     names, asked = COLUMNS.features, rows.select(COLUMNS.features).rows()
     estimator = read_model(live.candidate.model_uri, live.candidate.digest)
-    scores = [float(each) for each in NativePredictor(estimator, live.features).scores(asked)]
-    labels = [int(each >= 0.5) for each in scores]
     log = open_log(here, names)
-    said: Any = ("demo", 1, live.candidate.digest, "local", "champion", 1.0, names)
-    log.append(Answered("a", NOW, *said, asked, scores, labels))
+    if asked:
+        scores = [float(each) for each in NativePredictor(estimator, live.features).scores(asked)]
+        labels = [int(each >= 0.5) for each in scores]
+        said: Any = ("demo", 1, live.candidate.digest, "local", "champion", 1.0, names)
+        log.append(Answered("a", NOW, *said, asked, scores, labels))
     log.close()
     traffic = write_frame(predictions(here, PROJECT, *EVER), here.stack.store, regions=("local",))
     patch.setattr(detection, "release_of", lambda *_: release)
     champion = Champion(1, "run", live.candidate)
-    found = detection.detect(here, champion, traffic, HOUR)
-    return {each.name: each for each in found.report.columns}
+    return detection.detect(here, champion, traffic, HOUR).report
 
 
 def test_the_profile_has_no_value_that_the_log_may_not_keep(live: Live, tmp_path: Path) -> None:
@@ -121,5 +128,30 @@ def test_digests_are_never_held_against_values(
         release = packaged(live, settings(folder, (), before), tmp_path / f"{name} package")
         here = settings(folder, (), now)
         columns = judged(release, here, live, live.unseen[:1500], monkeypatch)
-        assert not set(HASHED) & set(columns)
-        assert DROPPED in columns
+        for column in HASHED:
+            assert columns[column].verdict == "not enough rows"
+            assert "a digest on one side only" in columns[column].reason
+        assert columns[DROPPED].judged
+
+
+@pytest.mark.parametrize("hide", ["drop", "hash"])
+def test_a_window_of_which_no_feature_is_seen_is_not_without_drift(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hide: str
+) -> None:
+    release = packaged(live, settings(tmp_path, (), ()), tmp_path / "package")
+    hidden = (COLUMNS.features, ()) if hide == "drop" else ((), COLUMNS.features)
+    report = reported(release, settings(tmp_path, *hidden), live, live.unseen[:1500], monkeypatch)
+    assert (report.verdict, report.drifted) == ("not enough rows", False)
+    assert {each.name for each in report.columns if each.judged} == {"score"}
+    assert any(COLUMNS.features[0] in each for each in report.reasons)
+
+
+def test_a_window_without_rows_is_not_judged_whatever_is_critical(
+    live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = settings(tmp_path, (), ()).model_dump()
+    raw["monitoring"]["drift"]["critical"] = ("carrier",)
+    here = Settings.model_validate(raw)
+    release = packaged(live, here, tmp_path / "package")
+    report = reported(release, here, live, live.unseen[:0], monkeypatch)
+    assert (report.verdict, report.rows) == ("not enough rows", 0)

@@ -2,8 +2,8 @@
 
 How it is made is the affair of `trial`; that a step asks for it, that of `steering`.
 
-Guarantee, held by a test: of one pair of models the newest finding counts, and that of another pair
-never does.
+Guarantees, each held by a test: of one pair of models the newest finding that is clear counts, and
+that of another pair never does; a version that was found worse gets no more than it had then.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -55,23 +55,27 @@ def keep(settings: Settings, trial: "Trial") -> Entry:
             "version": str(trial.other.version),
             "champion_version": str(trial.champion.version),
             "labelled": str(report.other.labelled),
+            "share": repr(trial.share),
         },
     )
     return record(settings.stack, event)
 
 
 def newest(ledger: Ledger, model: str, candidate: str, champion: str) -> Entry | None:
-    """The last word on a pair of models, as a canary or in the shadow; None where there is none."""
+    """The last clear word on a pair of models, whatever its role; None where there is none."""
     for entry in ledger.entries(Wanted(subject=model, action=(ACTION,)), newest=True):
         said = entry.event.digests
-        if (said.get("candidate"), said.get("champion")) == (candidate, champion):
+        about = (said.get("candidate"), said.get("champion"))
+        if about == (candidate, champion) and entry.event.outcome != "unclear":
             return entry
     return None
 
 
-def speaks_against(settings: Settings, candidate: str, champion: str) -> str:
-    """Why a canary should not get more; empty where nothing on record says so."""
+def speaks_against(settings: Settings, candidate: str, champion: str, share: float) -> str:
+    """Why a version should not get this share; empty where nothing on record says so."""
     found = newest(ledger_of(settings.stack), settings.registered_model, candidate, champion)
     if found is None or found.event.outcome != "worse":
+        return ""
+    if share <= float(found.event.facts.get("share", 0)):
         return ""
     return f"the comparison of entry {found.seq} says that it is worse: {found.event.reason}"

@@ -3,13 +3,15 @@
 Which version may be started is the affair of `trust`, how a step is written that of `steps`.
 
 Guarantees, each held by a test: steps of several people at once come one after the other, each
-decided on the split that it changes; a canary only grows, and not while the newest comparison on
-record says that it is worse; the same step again changes nothing; what
-is refused changes nothing and is on record; to hold or withdraw, the ledger is enough.
+decided on the split that it changes; a canary only grows, and neither by widening nor by starting
+again beyond the share at which the newest clear comparison on record found it worse; the same step
+again changes nothing; what is refused changes nothing and is on record; to hold or withdraw, the
+ledger is enough.
 """
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlops_tasks.registry.cases import digest_of
 from mlops_tasks.registry.client import connect
@@ -19,6 +21,9 @@ from mlops_tasks.serving.traffic.state import Recorded, Traffic
 from mlops_tasks.serving.traffic.steps import Steered, Step, take
 from mlops_tasks.serving.traffic.trust import Admitted, admit_canary, admit_shadow, refused
 from mlops_tasks.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 def start_canary(
@@ -42,7 +47,8 @@ def start_canary(
     Raises
     ------
     PromotionRefused
-        If another canary runs, the version is champion or not approved, or there is no champion.
+        If another canary runs, the version is champion or not approved, there is no champion, or
+        the version was found worse than it at a smaller share.
     AlteredObject
         If it is not, in every byte, what the gate let in.
     RegistryError
@@ -62,6 +68,7 @@ def start_canary(
                 "`mlops canary widen` or `mlops canary withdraw`",
             )
         admitted = admit_canary(client, root, settings, version)
+        _require_not_worse(client, settings, admitted, weight)
         after = replace(running, canary_version=version, canary_weight=weight)
         return Step("started", after, _canary(after, admitted), admitted.digests)
 
@@ -75,7 +82,7 @@ def widen_canary(root: Path, settings: Settings, weight: float, *, reason: str =
     ------
     PromotionRefused
         If there is none, the share is smaller, its approval does not count any more, or the newest
-        comparison with this champion says that it is worse.
+        clear comparison with this champion says that it is worse.
     AlteredObject
         If it is not, in every byte, what the gate let in.
     """
@@ -93,13 +100,7 @@ def widen_canary(root: Path, settings: Settings, weight: float, *, reason: str =
                 "to narrow it, `mlops canary withdraw` and start it again: it gets the same keys",
             )
         admitted = admit_canary(client, root, settings, version)
-        champion = digest_of(settings.stack, by_alias(client, settings.registered_model, CHAMPION))
-        if worse := speaks_against(settings, admitted.digests["candidate"], champion):
-            raise refused(
-                settings,
-                worse,
-                "`mlops canary withdraw`, or `mlops canary compare` with more labels",
-            )
+        _require_not_worse(client, settings, admitted, weight)
         after = replace(now.traffic, canary_weight=weight)
         return Step("widened", after, _canary(after, admitted), admitted.digests)
 
@@ -186,6 +187,18 @@ def _running_canary(settings: Settings, traffic: Traffic) -> int:
             "`mlops canary start VERSION --weight 0.1`",
         )
     return traffic.canary_version
+
+
+def _require_not_worse(
+    client: "MlflowClient", settings: Settings, admitted: Admitted, share: float
+) -> None:
+    champion = digest_of(settings.stack, by_alias(client, settings.registered_model, CHAMPION))
+    if worse := speaks_against(settings, admitted.digests["candidate"], champion, share):
+        raise refused(
+            settings,
+            worse,
+            "leave it at its share or in the shadow, and compare it again with more labels",
+        )
 
 
 def _require_share(settings: Settings, weight: float) -> None:

@@ -40,12 +40,16 @@ CHAMPION_ROLE: LoggedRole = "champion"
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was seen of whom, and what the gate says to it."""
+    """What was seen of whom, and what the gate says to it.
+
+    `share` is that of the keys which the other answered: none, if it was in the shadow.
+    """
 
     report: TrafficReport
     decision: Decision
     champion: Contestant
     other: Contestant
+    share: float = 0.0
 
 
 def trial_of(settings: Settings, role: Role) -> Trial:
@@ -85,7 +89,8 @@ def trial_of(settings: Settings, role: Role) -> Trial:
     rows = _rows(settings, champion, other, role, _begun(settings, role))
     report = compare_traffic(rows, champion, other, role, settings)
     decision = judged(report, release.evidence, champion, settings.policy)
-    return Trial(report, decision, champion, other)
+    share = traffic.canary_weight if role == "canary" else 0.0
+    return Trial(report, decision, champion, other, share)
 
 
 def version_in(traffic: Traffic, role: Role) -> int | None:

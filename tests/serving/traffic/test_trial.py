@@ -224,7 +224,16 @@ def test_a_canary_that_was_found_worse_is_not_widened(home: Home, settings: Sett
     widen_canary(home.life.root, settings, 0.2)  # it was found of another
     withdraw_canary(settings)
 
+    # Neither by starting again, nor by a comparison that has seen nothing, does it get more.
+    with pytest.raises(PromotionRefused, match="it is worse"):
+        start_canary(home.life.root, settings, 2, 0.6)
+    assert traffic_of(settings.stack, PROJECT).canary_version is None
     start_canary(home.life.root, settings, 2, 0.5)
+    nothing = trial_of(settings, "canary")
+    assert keep(settings, nothing).event.outcome == "unclear"
+    with pytest.raises(PromotionRefused, match="it is worse"):
+        widen_canary(home.life.root, settings, 0.6)
+
     better = answered_by_turns(settings, home.life, wrong=False)
     assert keep(settings, better).event.outcome == "accepted"
     widen_canary(home.life.root, settings, 0.6)  # the newest finding counts
