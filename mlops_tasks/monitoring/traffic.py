@@ -1,6 +1,9 @@
 """The traffic of a window as a dataset: rows of the prediction log, named by content.
 
 Features have their own names again; what the log's rules of privacy dropped is not there.
+
+Guarantee, held by a test: it lies with the log, whose retention deletes it, also half written, with
+the day on which the window begins.
 """
 
 import polars as pl
@@ -9,6 +12,7 @@ from mlops_tasks.artifacts import Champion, Dataset
 from mlops_tasks.data.frames import write_frame
 from mlops_tasks.data.placement import common_regions
 from mlops_tasks.monitoring.window import Window
+from mlops_tasks.serving.prediction_log.places import COPIES, place_of
 from mlops_tasks.serving.prediction_log.reader import predictions
 from mlops_tasks.serving.prediction_log.records import FEATURE
 from mlops_tasks.settings.schema import Settings
@@ -16,19 +20,19 @@ from mlops_tasks.storage import fetch
 
 
 def gather(settings: Settings, champion: Champion, window: Window) -> Dataset:
-    """All that the champion answered in a window, kept in the store.
+    """All that the champion answered in a window, kept beside the log.
 
     Raises
     ------
     StorageError
-        If the log cannot be read or the store not be written.
+        If the log cannot be read or written.
     """
-    rows = predictions(
-        settings, settings.registered_model, window.start, window.end, version=champion.version
-    )
+    name = settings.registered_model
+    rows = predictions(settings, name, window.start, window.end, version=champion.version)
     allowed = set(common_regions(champion)) & set(settings.residency.regions)
     ordered = rows.sort("time", "request_id", "row")
-    return write_frame(ordered, settings.stack.store, regions=tuple(sorted(allowed)))
+    folder = place_of(settings.stack, name).day(window.start.date(), COPIES)
+    return write_frame(ordered, str(folder), regions=tuple(sorted(allowed)))
 
 
 def read_traffic(traffic: Dataset) -> pl.DataFrame:

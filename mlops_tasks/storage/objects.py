@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 AGAIN = "make it again: `mlops train --fresh`"
+INCOMING = "incoming"  # what a killed process has not finished stays here
 ELSEWHERE = "free space or choose another place with `stack.store=<folder or URI>`"
 REACHABLE = "see that the bucket is there and your credentials are for it: `mlops stack check`"
 _proven: dict[tuple[str, str], str] = {}
@@ -152,7 +153,7 @@ def _scratch(folder: "UPath", suffix: str) -> Iterator[Path]:
     """A scratch file, in the store's own file system where that is local, so renaming is atomic."""
     where = None
     if is_local(folder):
-        where = Path(folder.path) / "incoming"
+        where = Path(folder.path) / INCOMING
         where.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=suffix, dir=where)
     os.close(handle)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mlops_tasks.environment import home
 from mlops_tasks.settings.schema import StackSettings
 from mlops_tasks.storage import transfer
+from mlops_tasks.storage.objects import INCOMING
 from mlops_tasks.storage.places import is_local, place
 from mlops_tasks.storage.whole_files import write_whole
 
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from upath import UPath
 
 LABELS = "labels"
+COPIES = "windows"
 JOURNAL = "journal"
 DAY = re.compile(r"day=(\d{4}-\d{2}-\d{2})")
 OURS = re.compile(r"\d{8}T\d{12}-[0-9a-f]{16}\.parquet")
+COPY = re.compile(rf"(?:[0-9a-f]{{2}}/[0-9a-f]{{64}}|{INCOMING}/\w+)\.parquet")
 DIGITS = 12
 
 
@@ -53,6 +56,13 @@ class Place:
         """The log's own files of a day, by name: oldest first."""
         entries = transfer.entries(self.day(day, kind))
         return sorted((e for e in entries if OURS.fullmatch(e.name)), key=lambda e: e.name)
+
+    def copies(self, day: date) -> list["UPath"]:
+        """Windows that begin on a day and whose rows were copied to be judged, or half copied."""
+        folders = transfer.entries(self.day(day, COPIES))
+        entries = (entry for folder in folders for entry in transfer.entries(folder))
+        ours = (e for e in entries if COPY.fullmatch(f"{e.parent.name}/{e.name}"))
+        return sorted(ours, key=lambda e: e.name)
 
 
 def place_of(stack: StackSettings, model: str) -> Place:

@@ -1,4 +1,4 @@
-"""Days of the log that are older than the policy allows go, labels with them; on record.
+"""Days of the log that are older than the policy allows go, with all that was copied; on record.
 
 Guarantees, each held by a test: what goes is in the ledger before it goes, and that it is gone
 after; a run that was killed is finished by the next, and counted once; a day goes as a whole or
@@ -20,11 +20,11 @@ from mlops_tasks.governance.events import Entry, Event
 from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import actor, ledger_of, record, witness
 from mlops_tasks.serving.prediction_log.journal import day_of
-from mlops_tasks.serving.prediction_log.places import LABELS, Place, place_of
+from mlops_tasks.serving.prediction_log.places import COPIES, LABELS, Place, place_of
 from mlops_tasks.serving.prediction_log.sealing import DAMAGED, seal
 from mlops_tasks.settings.schema import Settings
 from mlops_tasks.storage.places import is_local
-from mlops_tasks.storage.transfer import read
+from mlops_tasks.storage.transfer import entries, read
 from mlops_tasks.storage.whole_files import SCRATCH
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ class Retired:
 def retire(settings: Settings, now: datetime | None = None) -> Retired:
     """Delete the days of the served model's log that ended `retention_days` ago or earlier.
 
-    Predictions go by their time, labels by that of their arrival, which is later.
+    Predictions go by their time, labels by that of their arrival, which is later; what a monitor
+    copied of a window goes with the day on which the window begins.
 
     Parameters
     ----------
@@ -145,11 +146,12 @@ def _counted(place: Place, before: date) -> Retired:
     labels = [
         file for day in place.days(LABELS) if day < before for file in place.files(day, LABELS)
     ]
+    copies = [file for day in place.days(COPIES) if day < before for file in place.copies(day)]
     return Retired(
         sum(bool(files) for files in answers),
         sum(_rows(file) for files in answers for file in files),
         sum(map(_rows, labels)),
-        sum(map(len, answers)) + len(labels) + len(_damaged(place, before)),
+        sum(map(len, answers)) + len(labels) + len(copies) + len(_damaged(place, before)),
     )
 
 
@@ -164,6 +166,12 @@ def _delete(place: Place, before: date) -> None:
                 _remove_if_empty(place.day(day, kind))
     for path in _damaged(place, before):
         unlink(path)
+    for day in place.days(COPIES):
+        if day < before:
+            for file in place.copies(day):
+                unlink(file)
+            for folder in (*entries(place.day(day, COPIES)), place.day(day, COPIES)):
+                _remove_if_empty(folder)
 
 
 def unlink(file: "UPath | Path") -> None:

@@ -11,9 +11,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mlops_tasks.artifacts import Candidate, Champion, Code, Columns, Dataset
 from mlops_tasks.governance.events import Event
 from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import audit, ledger_of
+from mlops_tasks.monitoring.traffic import gather
+from mlops_tasks.monitoring.window import Window
 from mlops_tasks.serving.prediction_log import retention
 from mlops_tasks.serving.prediction_log.labels import add_labels, read_labels
 from mlops_tasks.serving.prediction_log.places import LABELS, place_of
@@ -96,6 +99,29 @@ def test_a_day_goes_when_its_end_is_old_enough(
     filled(here)
     retire(here, NOON + timedelta(hours=hours))
     assert len(set(ids(here))) == left
+
+
+def test_what_a_monitor_copied_goes_with_its_day(settings: Callable[..., Settings]) -> None:
+    here = settings(retention_days=2)
+    filled(here)
+    rows = Dataset("", "t", 1, ("x",), ("eu",))
+    columns, made = Columns((), "late", ("x",), ("airport",)), Code("p:M", "c")
+    champion = Champion(1, "run", Candidate("", "d", "tree", {}, 1, rows, columns, made, 1))
+    start = NOON.replace(hour=0)
+    windows = [Window(start + timedelta(days=n), start + timedelta(days=n + 1)) for n in range(3)]
+    copies = [gather(here, champion, window) for window in windows]
+    assert [each.rows for each in copies] == [2, 2, 2]
+    half = Path(copies[0].uri).parents[1] / "incoming" / "tmpkilled.parquet"
+    half.write_bytes(b"features")
+
+    gone = retire(here, NOON + timedelta(days=4))
+    assert gone == Retired(days=2, rows=4, labels=2, files=7)
+    assert not half.exists()
+    assert len(list(Path(copies[2].uri).parents[2].iterdir())) == 1, "an empty day is left"
+    kept = list(Path(here.stack.store).parent.rglob("*.parquet"))
+    assert copies[2].uri in map(str, kept)
+    for path in kept:
+        assert not {"0", "1"} & set(pl.read_parquet(path)["request_id"])
 
 
 def test_without_a_policy_nothing_goes(settings: Callable[..., Settings]) -> None:
