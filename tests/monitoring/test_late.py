@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +132,20 @@ def test_after_a_promotion_they_are_those_of_the_version_that_answered(watched: 
     before = {hour: each.data.metrics for hour, each in found.items()}
     watched.judge(3)
     assert {hour: each.data.metrics for hour, each in watched.windows().items()} == before
+
+
+def test_windows_that_nobody_judged_are_made_up_for(watched: Watched) -> None:
+    """The worker was away: one run without a name judges all of them, in their order."""
+    last = FIRST + timedelta(hours=4)
+    before = watched.recorded()
+    words = ("monitoring.window_hours=2", "--json")
+    report = json.loads(watched.ours.run("mlops", "monitor", *words).stdout)
+    made_up = [name for action, name in watched.recorded()[len(before) :] if action == "drift"]
+    ends = [datetime.fromisoformat(name.partition("/")[2]) for name in made_up]
+    assert last < ends[0] < last + timedelta(hours=4), "none is left out"
+    assert all(later - end == timedelta(hours=2) for end, later in pairwise(ends))
+    assert len(ends) in (7, 8)
+    assert made_up[-1] == report["window"]
+    judged = watched.recorded()
+    watched.ours.run("mlops", "monitor", *words)
+    assert watched.recorded() == judged, "and once"

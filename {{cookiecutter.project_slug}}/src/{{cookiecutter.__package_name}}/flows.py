@@ -4,9 +4,9 @@ from pathlib import Path
 
 from mlops_tasks.artifacts import Dataset, Registration
 from mlops_tasks.evaluation.backtest import Backtest
+from mlops_tasks.monitoring.due import windows_due
 from mlops_tasks.monitoring.late import late_windows
 from mlops_tasks.monitoring.publication import WindowReport
-from mlops_tasks.monitoring.window import window_of
 from mlops_tasks.platform.approval_wait import wait_for_approval
 from mlops_tasks.platform.entry import enter
 from mlops_tasks.platform.runners import StackRunner, finished
@@ -142,17 +142,17 @@ def monitor(
     end: str | None = None,
     retrain: list[str] | None = None,
 ) -> WindowReport:
-    """Hold a window of live traffic against what the champion learned; call for a retraining."""
+    """Hold windows of live traffic against what the champion learned; call for a retraining."""
     settings = enter(ROOT, overrides)
-    window = window_of(settings.monitoring.window_hours, start, end)
-    champion = answering_champion(settings, window)
-
-    traffic = gather(settings, champion, window)
-    drift = detect(settings, champion, traffic, window)
-    health = assess(settings, champion, traffic, window)
-    alarm = decide(settings, champion, window, drift.report, overrides or [], retrain)
-    called = call_for_training(settings)
-    report = publish(settings, champion, window, traffic, drift, health, alarm, called)
+    due = windows_due(settings, start, end)
+    for window in due:
+        champion = answering_champion(settings, window)
+        traffic = gather(settings, champion, window)
+        drift = detect(settings, champion, traffic, window)
+        health = assess(settings, champion, traffic, window)
+        alarm = decide(settings, champion, window, drift.report, overrides or [], retrain)
+        called = call_for_training(settings) if window == due[-1] else ()
+        report = publish(settings, champion, window, traffic, drift, health, alarm, called)
     for late in late_windows(settings, window):
         monitor.fn(overrides, *late)
     show(report)
