@@ -10,12 +10,10 @@ last complete one in any case.
 
 from datetime import datetime, timedelta
 
-from mlops_tasks.monitoring.window import Window, window_of
+from mlops_tasks.monitoring.figures import ROWS
+from mlops_tasks.monitoring.window import MOST_WINDOWS, Window, window_of
 from mlops_tasks.registry.windows import recent_windows
 from mlops_tasks.settings.schema import Settings
-
-MOST_WINDOWS = 30
-ROWS = "drift_rows"
 
 
 def windows_due(

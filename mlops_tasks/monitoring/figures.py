@@ -24,6 +24,7 @@ from mlops_tasks.monitoring.skew_report import SkewReport
 from mlops_tasks.settings.monitoring import DriftRules
 
 MOST_COLUMNS = 200
+ROWS = "drift_rows"  # a report has it once it is complete
 LONGEST_NAME = 60
 
 
@@ -80,7 +81,7 @@ def _of_drift(drift: DriftReport, rules: DriftRules) -> dict[str, float]:
         "drift_detected": drift.drifted,
         "drift_judged": drift.verdict != "not enough rows",
         "drift_share": drift.share_drifted,
-        "drift_rows": drift.rows,
+        ROWS: drift.rows,
     }
     if drift.domain is not None:
         found["drift_auc"] = drift.domain.auc.value

@@ -16,16 +16,15 @@ import polars as pl
 from mlops_tasks.artifacts import Champion
 from mlops_tasks.governance.ledger import Wanted
 from mlops_tasks.governance.record import ledger_of
+from mlops_tasks.monitoring.figures import ROWS
 from mlops_tasks.monitoring.memory import DRIFT, REMEMBERED
-from mlops_tasks.monitoring.window import Window, window_of
+from mlops_tasks.monitoring.window import MOST_WINDOWS, Window, window_of
 from mlops_tasks.registry.reigning import reigning_champion, version_of
 from mlops_tasks.registry.windows import WindowRun, recent_windows
 from mlops_tasks.serving.prediction_log.labels import JOINED_BY, labelled, read_labels
 from mlops_tasks.serving.prediction_log.reader import predictions
 from mlops_tasks.serving.prediction_log.records import LABEL
 from mlops_tasks.settings.schema import Settings
-
-MOST_WINDOWS = 30  # so far back labels are waited for
 
 
 def answering_champion(settings: Settings, window: Window) -> Champion:
@@ -98,7 +97,7 @@ def _has_others(settings: Settings, window: Window, run: WindowRun, labels: pl.D
         version=int(run.version),
         columns=JOINED_BY,
     )
-    still_there = rows.height >= run.metrics.get("drift_rows", math.inf)
+    still_there = rows.height >= run.metrics.get(ROWS, math.inf)
     return still_there and labels_digest(labelled(rows, labels)) != run.labels
 
 

@@ -115,7 +115,8 @@ def publish(
         },
     )
     if all(end <= window.end for end in ends):
-        write_gauges(settings, model, metrics)
+        # A monitor that has stopped must not look like one that finds nothing.
+        write_gauges(settings, model, {**metrics, "window_end_seconds": window.end.timestamp()})
     figures = {"realised": now.realised, "estimated": now.estimated}
     return WindowReport(
         model,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from mlops_tasks.errors import DataError
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MOST_WINDOWS = 30  # so far back a monitor makes up for what it missed, and waits for labels
 CLOCKS = timedelta(minutes=1)  # may differ by so much
 
 

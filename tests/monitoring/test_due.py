@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops_tasks.monitoring.due import MOST_WINDOWS, windows_due
-from mlops_tasks.monitoring.window import Window, window_of
+from mlops_tasks.monitoring.due import windows_due
+from mlops_tasks.monitoring.window import MOST_WINDOWS, Window, window_of
 from mlops_tasks.registry.windows import log_window
 from mlops_tasks.settings import Settings
 from tests.serving.prediction_log.answers import MODEL, settings_in

@@ -89,6 +89,7 @@ def test_late_labels_are_followed(watched: Watched) -> None:
     watched.answer(1, 1)  # of another machine, for example: their part of the log comes late
     newest = watched.gauges()
     assert newest["mlops_monitoring_labels"] == 0
+    assert newest["mlops_monitoring_window_end_seconds"] == FIRST.timestamp() + 3 * 3600
 
     # Out of order: the newest has all, one before it has some, too few for a figure.
     watched.label(2)

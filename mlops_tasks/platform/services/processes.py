@@ -89,13 +89,17 @@ def end(mark: str, *, seconds: float = STOP_SECONDS) -> None:
     """End everything that bears a mark: ask, wait, then kill."""
     import psutil
 
+    # A process that is about to be gone has no environment any more, and so no mark.
+    found: set[psutil.Process] = set()
     for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in _marked(mark):
+        found.update(_marked(mark))
+        for process in found:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(number)
         give_up = time.monotonic() + seconds
         while time.monotonic() < give_up:
-            if not any(True for _ in _marked(mark)):
+            found.update(_marked(mark))
+            if not any(map(_runs, found)):
                 return
             time.sleep(POLL_SECONDS)
 
@@ -114,6 +118,15 @@ def end_one(
             if identity(pid) != started:
                 return
             time.sleep(POLL_SECONDS)
+
+
+def _runs(process: "psutil.Process") -> bool:
+    import psutil
+
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
 
 
 def _marked(mark: str) -> "Iterator[psutil.Process]":

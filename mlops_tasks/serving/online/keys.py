@@ -31,6 +31,7 @@ Scope = Literal["predict", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 FILE = "serving_keys.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_HASH = re.compile(r"[0-9a-f]{64}")
 _NOBODY = "0" * 64
 
 
@@ -125,7 +126,10 @@ def read_keys(file: Path) -> list[ApiKey]:
     """
     try:
         raw = json.loads(file.read_bytes())
-        return [ApiKey(**each | {"scopes": tuple(each["scopes"])}) for each in raw]
+        found = [ApiKey(**each | {"scopes": tuple(each["scopes"])}) for each in raw]
+        if not all(_HASH.fullmatch(each.sha256) for each in found):
+            raise ValueError("what is kept of a key is no hash")
+        return found
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -31,6 +31,15 @@ print(*start({command!r}, dict(os.environ), mark={mark!r}, log=Path({log!r})))
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); \
 time.sleep(600)"
 
+FORGETFUL = """
+import os, signal, sys, time
+def go(*_):
+    os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(2)"], {})
+signal.signal(signal.SIGTERM, go)
+print(1, flush=True)
+time.sleep(600)
+"""
+
 
 @pytest.fixture
 def mark() -> Iterator[str]:
@@ -86,6 +95,14 @@ def test_one_that_does_not_listen_is_killed(mark: str, tmp_path: Path) -> None:
     pid, started = launched([sys.executable, "-c", DEAF], mark, tmp_path / "log")
     said(tmp_path / "log")
     end(mark, seconds=0.5)
+    assert not lives(pid, started)
+
+
+def test_one_that_loses_its_mark_on_its_way_out_is_waited_for(mark: str, tmp_path: Path) -> None:
+    """As every process does: the kernel frees its environment before it is gone."""
+    pid, started = launched([sys.executable, "-c", FORGETFUL], mark, tmp_path / "log")
+    said(tmp_path / "log")
+    end(mark)
     assert not lives(pid, started)
 
 

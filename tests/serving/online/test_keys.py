@@ -126,7 +126,10 @@ def test_the_secret_lies_nowhere_and_the_file_is_its_owners(tmp_path: Path) -> N
         assert each.is_dir() or secret not in each.read_text()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '[{"name": "ada"}]', '{"ada": 1}'])
+NO_HASH = '[{"name": "ada", "scopes": ["predict"], "sha256": "é", "created": ""}]'
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '[{"name": "ada"}]', '{"ada": 1}', NO_HASH])
 def test_a_file_that_cannot_be_read_lets_in_nobody(tmp_path: Path, content: str) -> None:
     file = tmp_path / "keys.json"
     key = create_key(file, "ada", ["predict"])

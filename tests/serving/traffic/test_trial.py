@@ -238,6 +238,12 @@ def test_a_canary_that_was_found_worse_is_not_widened(home: Home, settings: Sett
     assert keep(settings, better).event.outcome == "accepted"
     widen_canary(home.life.root, settings, 0.6)  # the newest finding counts
 
+    # What was found worse in the shadow, where nobody got its answers, answers nobody.
+    withdraw_canary(settings)
+    keep(settings, replace(worse, share=0.0))
+    with pytest.raises(PromotionRefused, match="it is worse"):
+        start_canary(home.life.root, settings, 2, 0.01)
+
 
 def test_nothing_runs_nothing_is_compared(home: Home, settings: Settings) -> None:
     for role in ("canary", "shadow"):
